@@ -1,0 +1,219 @@
+"""The messages as frozen structs, one class each, `type` on the wire being the tag.
+
+A field's unit stands in its name (`_ms`) or in its comment. Times count from the first sample of the session.
+Sample counts are at the session's `sample_rate`, one channel.
+"""
+
+from enum import StrEnum
+from math import isfinite
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from server.wire.errors import ErrorCode
+
+Count = Annotated[int, Meta(ge=0)]
+"""A number of things, from 0."""
+Milliseconds = Annotated[int, Meta(ge=0)]
+"""A time or a duration in whole milliseconds."""
+Duration = Annotated[float, Meta(ge=0)]
+"""A measured duration in milliseconds, with fractions."""
+Probability = Annotated[float, Meta(ge=0, le=1)]
+"""A probability, 0 to 1."""
+Phrase = Annotated[str, Meta(min_length=1, max_length=200)]
+"""A phrase to listen for, 1 to 200 characters."""
+Token = Annotated[str, Meta(min_length=1, max_length=200)]
+"""An opaque identifier given by the server."""
+
+
+class Encoding(StrEnum):
+    """What the bytes of binary frames are: little-endian samples of one channel."""
+
+    S16LE = "pcm_s16le"
+    """Signed 16-bit integers, 2 bytes a sample."""
+    F32LE = "pcm_f32le"
+    """32-bit floats in [-1, 1], 4 bytes a sample."""
+    MULAW = "pcm_mulaw"
+    """G.711 µ-law, 1 byte a sample."""
+    ALAW = "pcm_alaw"
+    """G.711 A-law, 1 byte a sample."""
+
+
+class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all parts of messages share: immutable, no unknown fields, fields by name."""
+
+
+class Endpoint(_Struct, frozen=True):
+    """When a segment ends without being told to."""
+
+    silence_ms: Annotated[int, Meta(ge=80, le=10_000)] = 600
+    """Silence after speech that ends a segment, in milliseconds."""
+
+
+class Timing(_Struct, frozen=True):
+    """Where the time of the chunk behind an event went."""
+
+    queue_ms: Duration
+    """From the chunk's arrival to the start of its computation, in milliseconds."""
+    compute_ms: Duration
+    """The computation of the batch that it was part of, in milliseconds."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that JSON cannot carry."""
+        _check_number("queue_ms", self.queue_ms, upper=None)
+        _check_number("compute_ms", self.compute_ms, upper=None)
+
+
+class Word(_Struct, frozen=True):
+    """One recognised word."""
+
+    word: str
+    """The word as written."""
+    start_ms: Milliseconds
+    """Where it begins, in milliseconds of session time."""
+    end_ms: Milliseconds
+    """Where it ends, in milliseconds of session time."""
+    confidence: Probability
+    """The model's probability of it, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        """Refuse a word that ends before it begins and a confidence that is no probability."""
+        _check_number("confidence", self.confidence, upper=1)
+        if self.end_ms < self.start_ms:
+            raise ValueError(f"expected end_ms >= start_ms ({self.start_ms}), got {self.end_ms}")
+
+
+class Alternative(_Struct, frozen=True):
+    """Another reading of a segment."""
+
+    text: str
+    """The whole segment in this reading."""
+    confidence: Probability
+    """Its probability among the readings kept, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        """Refuse a confidence that is no probability."""
+        _check_number("confidence", self.confidence, upper=1)
+
+
+class Start(_Struct, frozen=True, tag="start"):
+    """Client: open a session. The first message of a connection, unless it is `Resume`."""
+
+    sample_rate: Annotated[int, Meta(ge=8_000, le=48_000)]
+    """Samples a second of the audio to come, in hertz."""
+    encoding: Encoding = Encoding.S16LE
+    """What the bytes of the binary frames are."""
+    chunk_ms: Annotated[int, Meta(ge=1, le=60_000)] | None = None
+    """Audio recognised at a time, in milliseconds; without it the server's default."""
+    phrases: Annotated[tuple[Phrase, ...], Meta(max_length=500)] = ()
+    """Names and terms to favour, at most 500."""
+    endpoint: Endpoint = Endpoint()
+    """When a segment ends by itself."""
+    words: bool = False
+    """Whether finals carry words with times and confidence."""
+
+
+class Resume(_Struct, frozen=True, tag="resume"):
+    """Client: take up a session whose connection was lost."""
+
+    session: Token
+    """The session, from its `Ready`."""
+    resume: Token
+    """The secret that proves the session is ours, from its latest `Ready`."""
+
+
+class Flush(_Struct, frozen=True, tag="flush"):
+    """Client: make what was said so far final now and stay open."""
+
+
+class Stop(_Struct, frozen=True, tag="stop"):
+    """Client: no more audio. The server finalises, sends `Done` and closes."""
+
+
+class Ready(_Struct, frozen=True, tag="ready"):
+    """Server: the session is open, or open again; audio may be sent."""
+
+    session: Token
+    """Names the session in logs and in `Resume`."""
+    resume: Token
+    """Secret for resuming this session, once."""
+    chunk_ms: Milliseconds
+    """Audio recognised at a time, in milliseconds."""
+    lookahead_ms: Milliseconds
+    """Audio that the model waits for beyond a chunk, in milliseconds."""
+    model: str
+    """The model's name."""
+    received_samples: Count = 0
+    """Samples that the server already has; a resuming client sends from here on."""
+
+
+class Partial(_Struct, frozen=True, tag="partial"):
+    """Server: what the open segment reads so far."""
+
+    segment: Count
+    """The segment's number, from 0."""
+    text: str
+    """The whole segment so far; replaces the partial before it."""
+    stable: Count
+    """Leading characters of `text` (Unicode code points) that will not change any more."""
+    audio_ms: Milliseconds
+    """Session time up to which audio went into this, in milliseconds."""
+    timing: Timing
+    """Where the time of the newest chunk went."""
+
+    def __post_init__(self) -> None:
+        """Refuse a stable prefix longer than the text."""
+        if self.stable > len(self.text):
+            raise ValueError(f"expected stable <= {len(self.text)}, the length of text, got {self.stable}")
+
+
+class Final(_Struct, frozen=True, tag="final"):
+    """Server: a segment that is done and will not change."""
+
+    segment: Count
+    """The segment's number, from 0."""
+    text: str
+    """What was said."""
+    words: tuple[Word, ...] = ()
+    """Its words in order; empty unless `Start.words` asked for them."""
+    alternatives: tuple[Alternative, ...] = ()
+    """Other readings, the likeliest first; `text` is not among them."""
+
+
+class Ack(_Struct, frozen=True, tag="ack"):
+    """Server: audio it holds safely; the client may forget it."""
+
+    samples: Count
+    """Samples from the session's start that need not be sent again."""
+
+
+class Done(_Struct, frozen=True, tag="done"):
+    """Server: everything is final; the connection closes after this."""
+
+    samples: Count
+    """Samples received in all."""
+    audio_ms: Milliseconds
+    """Their duration, in milliseconds."""
+    segments: Count
+    """Finals sent in all."""
+
+
+class Error(_Struct, frozen=True, tag="error"):
+    """Server: something was refused. The session is as it was before it, unless the connection closes."""
+
+    code: ErrorCode
+    """Which refusal, for programs."""
+    message: str
+    """What was expected and what to do, for people."""
+
+
+ClientMessage = Start | Resume | Flush | Stop
+ServerMessage = Ready | Partial | Final | Ack | Done | Error
+
+
+def _check_number(name: str, value: float, upper: float | None) -> None:
+    """Refuse NaN, infinities and values out of range, which the encoder would turn into `null`."""
+    if not isfinite(value) or value < 0 or (upper is not None and value > upper):
+        bounds = "a finite number >= 0" if upper is None else f"a number from 0 to {upper}"
+        raise ValueError(f"expected {name} to be {bounds}, got {value}")

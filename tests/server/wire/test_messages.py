@@ -1,0 +1,75 @@
+from typing import get_args
+
+import msgspec
+import pytest
+
+from server.wire import (
+    Alternative,
+    ClientMessage,
+    Encoding,
+    Endpoint,
+    Partial,
+    ServerMessage,
+    Start,
+    Stop,
+    Timing,
+    Word,
+)
+
+NOT_FINITE = [float("nan"), float("inf"), float("-inf")]
+TIMING = Timing(queue_ms=1.5, compute_ms=20.0)
+
+
+def test_start_needs_only_the_sample_rate() -> None:
+    start = Start(sample_rate=16_000)
+    assert start.encoding is Encoding.S16LE
+    assert start.endpoint == Endpoint(silence_ms=600)
+    assert (start.chunk_ms, start.phrases, start.words) == (None, (), False)
+
+
+def test_messages_cannot_be_changed() -> None:
+    start = Start(sample_rate=16_000)
+    with pytest.raises(AttributeError, match="immutable"):
+        start.sample_rate = 8_000  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("struct", [*get_args(ClientMessage), *get_args(ServerMessage)])
+def test_every_message_is_tagged_by_its_lower_case_name_and_refuses_unknown_fields(
+    struct: type[msgspec.Struct],
+) -> None:
+    config = struct.__struct_config__
+    assert config.tag == struct.__name__.lower()
+    assert config.frozen
+    assert config.forbid_unknown_fields
+
+
+def test_messages_without_fields_are_equal() -> None:
+    assert Stop() == Stop()
+
+
+@pytest.mark.parametrize("value", [*NOT_FINITE, -0.5])
+@pytest.mark.parametrize("field", ["queue_ms", "compute_ms"])
+def test_timing_refuses_what_is_no_duration(field: str, value: float) -> None:
+    values = {"queue_ms": 0.0, "compute_ms": 0.0, field: value}
+    with pytest.raises(ValueError, match=f"expected {field} to be a finite number >= 0, got"):
+        Timing(**values)
+
+
+@pytest.mark.parametrize("value", [*NOT_FINITE, -0.01, 1.01])
+def test_confidence_is_a_probability(value: float) -> None:
+    with pytest.raises(ValueError, match="expected confidence to be a number from 0 to 1, got"):
+        Word(word="a", start_ms=0, end_ms=10, confidence=value)
+    with pytest.raises(ValueError, match="expected confidence to be a number from 0 to 1, got"):
+        Alternative(text="a", confidence=value)
+
+
+def test_word_does_not_end_before_it_begins() -> None:
+    assert Word(word="a", start_ms=10, end_ms=10, confidence=1.0).end_ms == 10
+    with pytest.raises(ValueError, match=r"expected end_ms >= start_ms \(10\), got 9"):
+        Word(word="a", start_ms=10, end_ms=9, confidence=1.0)
+
+
+def test_stable_prefix_is_no_longer_than_the_text() -> None:
+    assert Partial(segment=0, text="né", stable=2, audio_ms=0, timing=TIMING).stable == 2
+    with pytest.raises(ValueError, match="expected stable <= 2, the length of text, got 3"):
+        Partial(segment=0, text="né", stable=3, audio_ms=0, timing=TIMING)
