@@ -1,0 +1,1 @@
+"""Earshot's recogniser: audio in, words out. No network, no asyncio."""

@@ -1,0 +1,136 @@
+"""Windowed self-attention: a chunk attends to itself and to a window of frames before it.
+
+Letters: B batch, S encoder frames, C frames per chunk, L frames of left window, D width, H heads.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from asr.attention.rotary import rotate, rotation
+from asr.fused import fused
+
+MASKED = -1e9  # added to scores of keys that must not be seen; finite, so that a row without keys stays finite
+
+
+def chunk_mask(frames: int, chunk: Any, left: int, lengths: Any) -> Any:
+    """Which keys each query sees, when attention is computed over whole recordings.
+
+    Args:
+        frames: S.
+        chunk: C, a Python int or an int32 scalar; S or more means full context.
+        left: L, frames before the chunk's first that its queries see.
+        lengths: [B] int32, valid frames of each recording.
+
+    Returns:
+        [B, S, S] bool, true where query (axis 1) sees key (axis 2).
+    """
+    index = ops.arange(frames, dtype="int32")
+    start = (index // chunk) * chunk  # first frame of each query's chunk
+    seen = (index[None, :] < (start + chunk)[:, None]) & (index[None, :] >= (start - left)[:, None])
+    return seen[None] & (index[None, None, :] < lengths[:, None, None])
+
+
+@fused
+def _rotated(x: Any, cosine: Any, sine: Any) -> Any:
+    """[B, S, H, d] -> rotated [B, H, S, d]."""
+    x32 = ops.transpose(ops.cast(x, "float32"), (0, 2, 1, 3))
+    return ops.cast(rotate(x32, cosine, sine), x.dtype)
+
+
+@fused
+def _weights(scores: Any, mask: Any, scale: Any) -> Any:
+    """Masked softmax of [B, H, Q, K] scores; mask [B, Q, K]."""
+    masked = ops.where(mask[:, None], ops.cast(scores, "float32") * scale, MASKED)
+    return ops.cast(ops.softmax(masked, axis=-1), scores.dtype)
+
+
+class WindowedSelfAttention(keras.layers.Layer):
+    """Multi-head self-attention over a chunk and a left window, with rotary positions.
+
+    Vaswani et al. 2017 (1706.03762), section 3.2, restricted to a window; positions by Su et al. 2021. Whole
+    recordings go through `call` with a `chunk_mask`; a stream goes through `step`, whose cache holds unrotated keys,
+    so that positions are relative to the window and never grow with the stream.
+
+    Args:
+        dim: D, a multiple of `heads`.
+        heads: H.
+        left: L, frames of left window.
+    """
+
+    def __init__(self, dim: int, heads: int, left: int, **kwargs: Any) -> None:
+        """Checks the head size; weights are made in `build`."""
+        super().__init__(**kwargs)
+        if dim % (2 * heads):
+            raise ValueError(f"expected a width that is a multiple of 2 x heads = {2 * heads}, got {dim}")
+        self.dim, self.heads, self.left = dim, heads, left
+        self.head_dim = dim // heads
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the projections for inputs [B, S, D]."""
+        self.qkv = self.add_weight(shape=(input_shape[-1], 3 * self.dim), name="qkv")
+        self.output_kernel = self.add_weight(shape=(self.dim, self.dim), name="output")
+
+    def _project(self, x: Any) -> list[Any]:
+        qkv = ops.matmul(x, self.qkv)  # [B, S, 3D]
+        shape = (-1, x.shape[1], self.heads, self.head_dim)
+        return [ops.reshape(part, shape) for part in ops.split(qkv, 3, axis=-1)]
+
+    def _attend(self, query: Any, key: Any, value: Any, mask: Any, rope: tuple[Any, Any]) -> tuple[Any, Any]:
+        """query [B, Q, H, d]; key, value [B, K, H, d] -> context [B, Q, D], weights [B, H, Q, K]."""
+        cosine, sine = rope
+        count = query.shape[1]
+        query = _rotated(query, cosine[-count:], sine[-count:])
+        key = _rotated(key, cosine, sine)
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+        scale = ops.convert_to_tensor(self.head_dim**-0.5, "float32")
+        weights = _weights(scores, mask, scale)
+        context = ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3)))  # [B, H, Q, d]
+        context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, count, self.dim))
+        return ops.matmul(context, self.output_kernel), weights
+
+    def call(self, x: Any, mask: Any) -> Any:
+        """Attends over whole recordings.
+
+        Args:
+            x: [B, S, D].
+            mask: [B, S, S] bool, from `chunk_mask`.
+
+        Returns:
+            [B, S, D].
+        """
+        rope = rotation(0, x.shape[1], self.head_dim)
+        return self._attend(*self._project(x), mask, rope)[0]
+
+    def initial_state(self, batch: int) -> dict[str, Any]:
+        """An empty cache: keys and values [B, L, D]."""
+        shape = (batch, self.left, self.dim)
+        return {"keys": ops.zeros(shape, self.compute_dtype), "values": ops.zeros(shape, self.compute_dtype)}
+
+    def step(self, x: Any, state: dict[str, Any], seen: Any, valid: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Attends over the next chunk of each stream.
+
+        Args:
+            x: [B, C, D].
+            state: From `initial_state` or the step before.
+            seen: [B] int32, frames this stream had before the chunk (values above L count as L).
+            valid: [B] int32, frames of the chunk that exist (a stream's last chunk may hold fewer); None: all C.
+
+        Returns:
+            [B, C, D] and the next state.
+        """
+        chunk, flat = x.shape[1], (-1, x.shape[1], self.dim)
+        query, key, value = self._project(x)
+        keys = ops.concatenate([state["keys"], ops.reshape(key, flat)], axis=1)  # [B, L + C, D]
+        values = ops.concatenate([state["values"], ops.reshape(value, flat)], axis=1)
+        span = self.left + chunk
+        age = self.left - ops.arange(span, dtype="int32")  # frames before the chunk's first; <= 0 in the chunk
+        exists = age[None, :] <= seen[:, None]
+        if valid is not None:
+            exists = ops.logical_and(exists, age[None, :] > -valid[:, None])
+        mask = ops.broadcast_to(exists[:, None, :], (x.shape[0], chunk, span))
+        heads = (-1, span, self.heads, self.head_dim)
+        rope = rotation(0, span, self.head_dim)
+        output, _ = self._attend(query, ops.reshape(keys, heads), ops.reshape(values, heads), mask, rope)
+        return output, {"keys": keys[:, chunk:], "values": values[:, chunk:]}

@@ -1,0 +1,152 @@
+"""The `asr` command: transcribe, evaluate, train, export, demo."""
+
+import json
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Streaming speech recognition."
+)
+errors = Console(stderr=True)
+
+ModelOption = Annotated[Path | None, typer.Option("--model", help="Model folder; default: the bundled model.")]
+
+
+class Format(StrEnum):
+    """Output formats of a transcript."""
+
+    text = "text"
+    json = "json"
+    srt = "srt"
+    vtt = "vtt"
+
+
+def parse_chunk(value: str) -> int:
+    """Milliseconds of `--chunk-ms`: a number, or "offline"."""
+    from asr.streaming.recognizer import OFFLINE_MS
+
+    if value == "offline":
+        return OFFLINE_MS
+    try:
+        return int(value)
+    except ValueError:
+        raise typer.BadParameter(f'expected a number of milliseconds or "offline", got {value!r}') from None
+
+
+ChunkOption = Annotated[
+    str, typer.Option("--chunk-ms", help='Audio per step: 160, 320, a multiple of 640, or "offline".')
+]
+
+
+@app.command()
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(help="Audio files of any kind.")],
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.text,
+    chunk_ms: ChunkOption = "offline",
+    output: Annotated[Path | None, typer.Option(help="Folder of the results; default: standard output.")] = None,
+    model: ModelOption = None,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Files at a time.")] = 8,
+) -> None:
+    """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
+    from asr.transcribe import transcribe_files
+
+    failed = transcribe_files(files, format.value, parse_chunk(chunk_ms), output, model, batch)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def evaluate(
+    manifest: Annotated[Path, typer.Argument(help="JSONL manifest with reference texts.")],
+    split: Annotated[list[str] | None, typer.Option("--split", help="Split to score; may be repeated.")] = None,
+    chunk_ms: ChunkOption = "640",
+    format: Annotated[Format, typer.Option(help="text or json.")] = Format.text,
+    model: ModelOption = None,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
+    texts: Annotated[Path | None, typer.Option(help="Also write id, reference and hypothesis, as JSONL.")] = None,
+) -> None:
+    """Word error rate on a manifest, by split and by speaker."""
+    from asr.scoring import score_manifest
+
+    results = score_manifest(manifest, split, parse_chunk(chunk_ms), model, batch, texts)
+    if format is Format.json:
+        print(json.dumps(results, indent=1))
+        return
+    for name, r in results.items():
+        print(
+            f"{name}: WER {100 * r['wer']:.2f} % of {r['words']} words "
+            f"({r['substitutions']} substituted, {r['deletions']} deleted, {r['insertions']} inserted), "
+            f"{r['utterances']} utterances of {len(r['speakers'])} speakers, RTF {r['rtf']:.4f}"
+        )
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs.")],
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
+    until_minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")] = None,
+) -> None:
+    """Trains a model, or goes on where the run stopped."""
+    from asr.training.command import train_command
+
+    train_command(config, run or Path("runs") / config.stem, until_minutes)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    output: Annotated[Path, typer.Argument(help="Model folder to write.")],
+    average: Annotated[int, typer.Option(min=1, help="Average the newest N checkpoints.")] = 1,
+) -> None:
+    """Writes a training run's averaged weights as a model folder."""
+    from asr.training.export import export_run
+
+    export_run(run, output, average)
+
+
+@app.command()
+def demo(
+    chunk_ms: ChunkOption = "640",
+    model: ModelOption = None,
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes, not in real time.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Recordings to play.")] = None,
+) -> None:
+    """Transcribes the bundled recordings live, block by block, with the reference under each."""
+    from asr.demo import run_demo
+
+    run_demo(parse_chunk(chunk_ms), model, realtime=not fast, limit=limit)
+
+
+def fail(message: str) -> NoReturn:
+    """Tells the user what is wrong, without a traceback, and exits with 2."""
+    errors.print(f"error: {message}", style="red", markup=False, highlight=False)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Entry point: user errors become one line and exit code 2."""
+    # TensorFlow reads these once, when it is imported: fewer notices, and compiled steps kept between runs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "keras", "av", "sentencepiece", "jiwer", "soxr"):
+            raise
+        fail(f"{error.name} is not installed; recognition needs: pip install 'earshot[asr]'")
+    except ValueError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

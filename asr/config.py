@@ -1,0 +1,130 @@
+"""Configuration: frozen dataclasses, checked when made, read from TOML; an unknown key is an error."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from asr.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise ConfigError(f"{name}: expected a number above 0, got {getattr(config, name)}")
+
+
+def _fraction(config: Any, *names: str) -> None:
+    for name in names:
+        if not 0.0 <= getattr(config, name) < 1.0:
+            raise ConfigError(f"{name}: expected a number in [0, 1), got {getattr(config, name)}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the transducer.
+
+    Attributes:
+        dim: D, width of the encoder.
+        heads: H, attention heads, in the encoder and in the block joint.
+        lower_layers: Conformer layers at 40 ms.
+        upper_layers: Conformer layers at 80 ms.
+        feed_forward: Hidden width of each of a layer's two feed-forwards, as a multiple of `dim`.
+        kernel: Frames of the causal depthwise convolution.
+        channels: Channels of the subsampling convolutions.
+        left_frames: Left window of self-attention, in encoder frames of 80 ms.
+        lookback_frames: Window before the block that the joint attends to, in encoder frames.
+        predictor_dim: Width of the label embedding and of the recurrent predictor.
+        joint_dim: Width of the joint's hidden layer.
+        vocabulary: V, wordpieces.
+        characters: Symbols of the character CTC head, without its blank.
+        dropout: Rate on the branches of the encoder, in training.
+        drop_path: Rate at which the last layer's branches are skipped, in training; lower layers less, linearly.
+        label_dropout: Rate on the predictor's label embedding, in training.
+    """
+
+    dim: int = 256
+    heads: int = 4
+    lower_layers: int = 3
+    upper_layers: int = 6
+    feed_forward: int = 2
+    kernel: int = 7
+    channels: int = 32
+    left_frames: int = 40
+    lookback_frames: int = 8
+    predictor_dim: int = 256
+    joint_dim: int = 256
+    vocabulary: int = 256
+    characters: int = 28
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    label_dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        sizes = [f.name for f in dataclasses.fields(self) if f.type is int]
+        _positive(self, *sizes)
+        _fraction(self, "dropout", "drop_path", "label_dropout")
+        if self.dim % (2 * self.heads) or self.joint_dim % self.heads:
+            raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """Makes a config dataclass from nested dictionaries.
+
+    Raises:
+        ConfigError: naming the key, what was expected and what came.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"unknown key {where}{key}; known here: {', '.join(sorted(known))}")
+    try:
+        return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in values.items()})
+    except TypeError as error:
+        raise ConfigError(f"{where or 'config'}: {error}") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: expected a table, got {value!r}")
+        return from_dict(typing.cast(type, hint), value, f"{where}.")
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: expected an array, got {value!r}")
+        return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def read_toml(cls: type[T], path: Path) -> T:
+    """Reads a config dataclass from a TOML file.
+
+    Raises:
+        ConfigError: naming the file and the key or line.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected TOML: {error}") from error
+    try:
+        return from_dict(cls, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error

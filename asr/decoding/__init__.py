@@ -1,0 +1,1 @@
+"""From encoder frames to labels, and from labels to words."""

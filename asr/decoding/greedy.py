@@ -1,0 +1,83 @@
+"""Greedy block-synchronous decoding: labels until end-of-block, block after block, as part of the compiled step.
+
+Letters: B streams, W encoder frames per block, K = lookback + W, M labels at most per block, P predictor width,
+J joint width, V vocabulary, H heads.
+"""
+
+from typing import Any
+
+from keras import ops
+
+from asr.transducer.model import Transducer
+
+MAX_LABELS = 12  # labels at most in a block of 8 frames (640 ms): fast speech has about 5 wordpieces there
+
+
+def initial_state(model: Transducer, batch: int) -> dict[str, Any]:
+    """State of `batch` new streams: predictor state, the joint's window before the block, and frames seen."""
+    joint = model.joint
+    return {
+        "predictor": model.predictor.initial_state(batch),
+        "window": ops.zeros((batch, joint.lookback, 2 * joint.joint_dim)),
+        "seen": ops.zeros((batch,), "int32"),
+    }
+
+
+def decode_block(
+    model: Transducer, frames: Any, state: dict[str, Any], active: Any, end_bias: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Emits the labels of one block of every stream.
+
+    Args:
+        model: The transducer.
+        frames: [B, W, 2J] keys and values of the block's encoder frames, from `BlockJoint.frames`.
+        state: From `initial_state` or the block before.
+        active: [B] bool, streams that have a block now; the others emit nothing and keep their state.
+        end_bias: Scalar added to the end-of-block logit: above 0, fewer labels.
+
+    Returns:
+        The next state, and by name: "labels" [B, M] int32 (-1 past the last), "log_probs" [B, M] of each label,
+        "frames" [B, M] int32, the block's frame that each label attended to most (may be negative: in the window
+        before), "end" [B] probability of end-of-block before the first label.
+    """
+    joint, batch, block = model.joint, frames.shape[0], frames.shape[1]
+    window = ops.concatenate([state["window"], frames], axis=1)  # [B, K, 2J]
+    age = joint.lookback - ops.arange(window.shape[1], dtype="int32")  # frames before the block's first
+    mask = age[None, :] <= state["seen"][:, None]  # [B, K]
+    limit = max(1, MAX_LABELS * block // 8)
+
+    def more(k: Any, alive: Any, *_: Any) -> Any:
+        return ops.logical_and(k < limit, ops.any(alive))
+
+    def emit(k: Any, alive: Any, predictor: Any, labels: Any, log_probs: Any, places: Any, first: Any) -> Any:
+        logits, weights = joint.attend_stream(predictor, window, mask)  # [B, 1 + V], [B, H, K]
+        end_logit, scores = logits[:, 0] + end_bias, logits[:, 1:]
+        label = ops.cast(ops.argmax(scores, axis=-1), "int32")
+        score = ops.max(scores, axis=-1) - ops.logsumexp(scores, axis=-1) + ops.log_sigmoid(-end_logit)
+        place = ops.cast(ops.argmax(ops.mean(weights, axis=1), axis=-1), "int32") - joint.lookback
+        first = ops.where(k == 0, ops.sigmoid(end_logit), first)
+        alive = ops.logical_and(alive, end_logit < 0.0)
+        here = ops.logical_and(alive[:, None], ops.arange(limit, dtype="int32")[None, :] == k)
+        labels = ops.where(here, label[:, None], labels)
+        log_probs = ops.where(here, score[:, None], log_probs)
+        places = ops.where(here, place[:, None], places)
+        predictor = ops.where(alive[:, None], model.predictor.step(label, predictor), predictor)
+        return k + 1, alive, predictor, labels, log_probs, places, first
+
+    start = (
+        ops.convert_to_tensor(0, "int32"),
+        active,
+        state["predictor"],
+        ops.full((batch, limit), -1, "int32"),
+        ops.zeros((batch, limit)),
+        ops.zeros((batch, limit), "int32"),
+        ops.zeros((batch,)),
+    )
+    _, _, predictor, labels, log_probs, places, first = ops.while_loop(more, emit, start)
+    moved = active[:, None, None]
+    following = {
+        "predictor": predictor,
+        "window": ops.where(moved, window[:, block:], state["window"]),
+        "seen": ops.where(active, ops.minimum(state["seen"] + block, joint.lookback), state["seen"]),
+    }
+    return following, {"labels": labels, "log_probs": log_probs, "frames": places, "end": first}

@@ -1,0 +1,103 @@
+"""The encoder: subsampling, lower conformer layers at 40 ms, upper ones at 80 ms.
+
+The lower layers carry a character CTC head in training: characters at 40 ms are what an encoder learns first. The upper
+layers carry the wordpiece CTC head and feed the block joint.
+
+Letters: B batch, T log-mel frames (10 ms), S encoder frames (80 ms), D width.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from asr.attention.windowed import chunk_mask
+from asr.config import ModelConfig
+from asr.encoder.conformer import ConformerLayer
+from asr.encoder.subsampling import STRIDE, ConvSubsampling, FrameStacking
+from asr.features import MEL_BINS
+
+FRAMES_PER_STEP = 2 * STRIDE  # log-mel frames per encoder frame: 80 ms
+
+
+class Encoder(keras.layers.Layer):
+    """Log-mel frames to encoder frames.
+
+    Args:
+        config: Sizes.
+    """
+
+    def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
+        """Makes the layers; weights are made in `build`."""
+        super().__init__(**kwargs)
+        self.config = config
+        left = config.left_frames
+        self.subsampling = ConvSubsampling(config.dim, config.channels, name="subsampling")
+        self.lower = [self._layer(f"lower{i}", 2 * left, 0.0) for i in range(config.lower_layers)]
+        self.stacking = FrameStacking(config.dim, name="stacking")
+        count = config.upper_layers
+        self.upper = [self._layer(f"upper{i}", left, config.drop_path * (i + 1) / count) for i in range(count)]
+
+    def _layer(self, name: str, left: int, drop_path: float) -> ConformerLayer:
+        c = self.config
+        sizes = (c.dim, c.heads, c.feed_forward, c.kernel, left)
+        return ConformerLayer(*sizes, dropout=c.dropout, drop_path=drop_path, name=name)
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights for inputs [B, T, 80]."""
+        self.mean = self.add_weight(shape=(MEL_BINS,), initializer="zeros", trainable=False, name="mean")
+        self.deviation = self.add_weight(shape=(MEL_BINS,), initializer="ones", trainable=False, name="deviation")
+        inner = (input_shape[0], None, self.config.dim)
+        self.subsampling.build(input_shape)
+        self.stacking.build(inner)
+        for layer in self.lower + self.upper:
+            layer.build(inner)
+
+    def _normalised(self, frames: Any) -> Any:
+        """Global mean and variance normalisation."""
+        mean, deviation = ops.cast(self.mean, "float32"), ops.cast(self.deviation, "float32")
+        return ops.cast((ops.cast(frames, "float32") - mean) / deviation, self.compute_dtype)
+
+    def call(self, frames: Any, lengths: Any, chunk: Any, training: bool = False) -> tuple[Any, Any]:
+        """Encodes whole recordings as a stream cut into chunks would.
+
+        Args:
+            frames: [B, T, 80] log-mel, T a multiple of 8.
+            lengths: [B] int32, log-mel frames of each recording, rounded up to whole encoder frames by the caller.
+            chunk: Encoder frames (80 ms) per chunk, Python int or int32 scalar; T / 8 or more: full context.
+            training: Whether dropout and drop-path act.
+
+        Returns:
+            Lower frames [B, T / 4, D] and upper frames [B, T / 8, D].
+        """
+        x = self.subsampling(self._normalised(frames))
+        left = self.config.left_frames
+        mask = chunk_mask(x.shape[1], 2 * chunk, 2 * left, lengths // STRIDE)
+        for layer in self.lower:
+            x = layer(x, mask, training=training)
+        lower, x = x, self.stacking(x)
+        mask = chunk_mask(x.shape[1], chunk, left, lengths // FRAMES_PER_STEP)
+        for layer in self.upper:
+            x = layer(x, mask, training=training)
+        return lower, x
+
+    def initial_state(self, batch: int) -> dict[str, Any]:
+        """State of `batch` new streams; `seen` counts encoder frames, held at the window's size."""
+        state = {layer.name: layer.initial_state(batch) for layer in self.lower + self.upper}
+        seen = ops.zeros((batch,), "int32")
+        return {"layers": state, "subsampling": self.subsampling.initial_state(batch), "seen": seen}
+
+    def step(self, frames: Any, state: dict[str, Any], valid: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Encodes the next chunk of each stream: [B, T, 80] log-mel -> [B, T / 8, D] and the next state.
+
+        `valid` [B] int32 counts the encoder frames of the chunk that exist; None: all.
+        """
+        x, subsampling = self.subsampling.step(self._normalised(frames), state["subsampling"])
+        layers, seen = {}, state["seen"]
+        for layer in self.lower:
+            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], 2 * seen, None if valid is None else 2 * valid)
+        x = self.stacking(x)
+        for layer in self.upper:
+            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], seen, valid)
+        seen = ops.minimum(seen + x.shape[1], self.config.left_frames)
+        return x, {"layers": layers, "subsampling": subsampling, "seen": seen}

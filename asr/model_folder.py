@@ -1,0 +1,96 @@
+"""A model as it is shipped: a folder of weights in half precision, configuration and tokenizer."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.config import ModelConfig, from_dict
+from asr.errors import CheckpointError, ConfigError
+from asr.tokenizer import Tokenizer, read_tokenizer
+
+if TYPE_CHECKING:
+    from asr.transducer.model import Transducer
+
+FORMAT = 1  # version of the folder's layout
+
+
+def bundled_model() -> Path:
+    """The model that comes with the package."""
+    return Path(__file__).parent / "models" / "small"
+
+
+def save_model(
+    folder: Path, config: ModelConfig, tokenizer: Tokenizer, weights: dict[str, NDArray[Any]], about: dict[str, Any]
+) -> None:
+    """Writes a model folder; each file appears whole or not at all, the configuration last.
+
+    Args:
+        folder: Made if missing.
+        config: Sizes.
+        tokenizer: Wordpieces.
+        weights: Variables by path, written as float16.
+        about: What else to keep in the configuration: name, training.
+    """
+    from asr.training.checkpoint import save_arrays
+
+    folder.mkdir(parents=True, exist_ok=True)
+    half = {path: value.astype(np.float16) for path, value in weights.items()}
+    save_arrays(folder / "weights.npz", half, {"format": FORMAT})
+    values = {"format": FORMAT, "model": dataclasses.asdict(config), **about}
+    for name, content in (
+        ("tokenizer.model", tokenizer.model),
+        ("config.json", (json.dumps(values, indent=1) + "\n").encode()),
+    ):
+        temporary = folder / f".{name}.{os.getpid()}.tmp"
+        temporary.write_bytes(content)
+        temporary.replace(folder / name)
+
+
+def read_config(folder: Path) -> tuple[ModelConfig, dict[str, Any]]:
+    """Sizes of a model folder, and the rest of its config.json.
+
+    Raises:
+        CheckpointError: if the file is missing, not JSON, of another format, or has unknown keys.
+    """
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}; expected a model folder") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else values
+        raise CheckpointError(f"{path}: expected model format {FORMAT}, got {found!r}")
+    try:
+        return from_dict(ModelConfig, values.pop("model", {})), values
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def load_model(folder: Path) -> tuple["Transducer", Tokenizer]:
+    """Loads a model folder.
+
+    Returns:
+        The transducer, in float32, and its tokenizer.
+
+    Raises:
+        CheckpointError: if a file is missing or damaged, or the weights are of another configuration.
+    """
+    config, _ = read_config(folder)
+    tokenizer = read_tokenizer(folder / "tokenizer.model")
+    if len(tokenizer) != config.vocabulary:
+        expected = config.vocabulary
+        raise CheckpointError(f"{folder}: expected a tokenizer of {expected} wordpieces, got {len(tokenizer)}")
+    from asr.training.checkpoint import assign_weights, load_arrays
+    from asr.transducer.model import Transducer
+
+    weights, _ = load_arrays(folder / "weights.npz")
+    model = Transducer(config)
+    assign_weights(model.variables, weights, str(folder / "weights.npz"))
+    return model, tokenizer

@@ -1,0 +1,1 @@
+"""Training objectives: the exact block lattice, its best path, and CTC."""

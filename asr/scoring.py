@@ -1,0 +1,62 @@
+"""`asr evaluate`: scores the splits of a manifest, with a progress bar."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from asr.errors import AsrError
+from asr.evaluate import Evaluation, evaluate
+from asr.streaming.recognizer import Recognizer
+from data.manifest import read_manifest
+
+
+def score_manifest(
+    manifest: Path,
+    splits: Sequence[str] | None,
+    chunk_ms: int,
+    model: Path | None,
+    batch: int,
+    texts: Path | None,
+) -> dict[str, dict[str, Any]]:
+    """Figures of each split, by its name.
+
+    Args:
+        manifest: JSONL file.
+        splits: Which; None: all that have references.
+        chunk_ms: Audio per step.
+        model: Model folder; None: the bundled model.
+        batch: Utterances at a time.
+        texts: Where to write ids, references and hypotheses, as JSONL; None: nowhere.
+
+    Raises:
+        AsrError: if a split has no utterance with a reference.
+        ValueError: from the manifest or an audio file, naming it.
+    """
+    utterances = [u for u in read_manifest(manifest, splits=splits) if u.text]
+    names = list(splits) if splits else sorted({u.split for u in utterances})
+    for name in names:
+        if not any(u.split == name for u in utterances):
+            raise AsrError(f"{manifest}: no utterance of split {name!r} has a reference text")
+    if not names:
+        raise AsrError(f"{manifest}: expected utterances with reference texts, found none")
+    recognizer = Recognizer(model, chunk_ms, streams=batch)
+    results: dict[str, Evaluation] = {}
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        for name in names:
+            chosen = [u for u in utterances if u.split == name]
+            bar = bars.add_task(name, total=len(chosen))
+            results[name] = evaluate(
+                recognizer, chosen, lambda done, total, bar=bar: bars.update(bar, completed=done)
+            )
+    if texts is not None:
+        rows = [
+            {"split": name, "id": i, "reference": r, "hypothesis": h}
+            for name, result in results.items()
+            for i, r, h in result.texts
+        ]
+        texts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return {name: result.summary() for name, result in results.items()}

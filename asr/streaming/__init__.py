@@ -1,0 +1,1 @@
+"""Streaming recognition: the compiled step, streams over its slots, and their events."""

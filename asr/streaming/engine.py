@@ -1,0 +1,146 @@
+"""The compiled step: samples of one chunk of many streams to labels, state in and state out.
+
+One function of (state, chunk) with fixed shapes holds log-mel, encoder, block joint and greedy decoding. Every stream
+has a row; rows without a chunk keep their state, bit by bit, and no row's result depends on another's.
+
+Letters: B rows, C encoder frames per chunk, W frames per block, M labels at most per block.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from asr.decoding.greedy import decode_block
+from asr.decoding.greedy import initial_state as initial_decoder_state
+from asr.encoder.encoder import FRAMES_PER_STEP
+from asr.errors import AsrError
+from asr.features import HOP_SAMPLES, SAMPLE_RATE
+from asr.features.frontend import LogMelFrontend
+from asr.transducer.joint import MAX_BLOCK
+from asr.transducer.model import Transducer
+
+FRAME_SAMPLES = FRAMES_PER_STEP * HOP_SAMPLES  # samples per encoder frame
+FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE  # 80 ms
+
+State = Any  # a tree of backend tensors, each [B, …]
+
+
+def chunk_frames(chunk_ms: int) -> int:
+    """Encoder frames of a chunk.
+
+    Raises:
+        AsrError: unless `chunk_ms` is 160, 320, or a multiple of 640 up to 20480.
+    """
+    if chunk_ms in (160, 320) or (chunk_ms % 640 == 0 and 0 < chunk_ms <= 20_480):
+        return chunk_ms // FRAME_MS
+    raise AsrError(f"chunk_ms: expected 160, 320 or a multiple of 640 up to 20480, got {chunk_ms}")
+
+
+class Engine:
+    """A model's compiled step for one chunk size and one number of rows.
+
+    Args:
+        model: The transducer, in float32.
+        chunk_ms: Audio per chunk.
+        rows: B, streams at most.
+        mode: "compiled" (XLA), "graph" (TensorFlow's graph, operation by operation) or "eager".
+
+    Raises:
+        AsrError: for a chunk size that is not served.
+    """
+
+    def __init__(self, model: Transducer, chunk_ms: int, rows: int, mode: str = "compiled") -> None:
+        """Traces nothing yet: the first step compiles."""
+        self.model, self.rows = model, rows
+        self.frames = chunk_frames(chunk_ms)
+        self.block = min(self.frames, MAX_BLOCK)
+        self.samples = self.frames * FRAME_SAMPLES
+        self.frontend = LogMelFrontend()
+        self._fresh = self.initial_state()
+        self._step = compiled(self._advance, mode)
+
+    def initial_state(self) -> State:
+        """State of B new streams."""
+        return {
+            "frontend": self.frontend.initial_state(self.rows),
+            "encoder": self.model.encoder.initial_state(self.rows),
+            "decoder": initial_decoder_state(self.model, self.rows),
+        }
+
+    def step(
+        self,
+        state: State,
+        samples: NDArray[np.float32],
+        valid: NDArray[np.int32],
+        reset: NDArray[np.bool_],
+        end_bias: float = 0.0,
+    ) -> tuple[State, dict[str, NDArray[Any]]]:
+        """Advances every row that has a chunk.
+
+        Args:
+            state: From `initial_state` or the step before.
+            samples: [B, C x 1280] float32 mono at 16 kHz, zeros past a stream's end.
+            valid: [B] int32, encoder frames of the chunk to use, a multiple of W; 0: the row has no chunk and keeps
+                its state.
+            reset: [B] bool, rows that start a new stream with this chunk.
+            end_bias: Added to the end-of-block logit: above 0, fewer labels.
+
+        Returns:
+            The next state, and arrays "labels" [B, C / W, M] int32 (-1: none), "log_probs" [B, C / W, M],
+            "frames" [B, C / W, M] int32 (frame of the chunk that a label attended to most; negative: before the chunk)
+            and "end" [B, C / W] (probability that a block had no label).
+        """
+        expected = (self.rows, self.samples)
+        if samples.shape != expected:
+            raise AsrError(f"expected samples of shape {list(expected)}, got {list(samples.shape)}")
+        inputs = (ops.convert_to_tensor(x) for x in (samples, valid, reset, np.float32(end_bias)))
+        state, out = self._step(state, *inputs)
+        return state, {name: np.asarray(value) for name, value in out.items()}
+
+    def _advance(self, state: State, samples: Any, valid: Any, reset: Any, end_bias: Any) -> tuple[State, Any]:
+        state = _select(reset, self._fresh, state)
+        frames, frontend = self.frontend.step(samples, state["frontend"])
+        encoded, encoder = self.model.encoder.step(frames, state["encoder"], valid)
+        keys = self.model.joint.frames(encoded)  # [B, C, 2J]
+        decoder, found = state["decoder"], []
+        for start in range(0, self.frames, self.block):
+            block = keys[:, start : start + self.block]
+            decoder, out = decode_block(self.model, block, decoder, valid > start, end_bias)
+            out["frames"] = out["frames"] + start
+            found.append(out)
+        following = {"frontend": frontend, "encoder": encoder, "decoder": decoder}
+        outputs = {name: ops.stack([out[name] for out in found], axis=1) for name in found[0]}
+        return _select(valid > 0, following, state), outputs
+
+
+def _select(rows: Any, chosen: State, other: State) -> State:
+    """Row by row, `chosen` where `rows` [B] is true."""
+
+    def pick(a: Any, b: Any) -> Any:
+        return ops.where(ops.reshape(rows, (-1,) + (1,) * (len(a.shape) - 1)), a, b)
+
+    return keras.tree.map_structure(pick, chosen, other)
+
+
+def compiled(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    """The function as the backend runs it in this mode.
+
+    Raises:
+        AsrError: for an unknown mode, or one that the backend does not have.
+    """
+    backend = keras.backend.backend()
+    if mode == "eager":
+        return function
+    if backend == "tensorflow" and mode in ("compiled", "graph"):
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=mode == "compiled", autograph=False)
+    if backend == "jax" and mode == "compiled":
+        import jax
+
+        return jax.jit(function)
+    raise AsrError(f"engine: expected a mode that {backend} has (compiled, eager), got {mode!r}")

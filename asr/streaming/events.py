@@ -1,0 +1,40 @@
+"""What a stream tells as audio arrives."""
+
+from dataclasses import dataclass
+
+from asr.transcript import Segment
+
+
+@dataclass(frozen=True)
+class Partial:
+    """The text of the segment so far.
+
+    Attributes:
+        segment: Number of the segment, from 0.
+        text: Its words up to now; the last one may still grow.
+        stable: Leading characters that will not change any more.
+        audio_ms: Audio recognised so far.
+    """
+
+    segment: int
+    text: str
+    stable: int
+    audio_ms: int
+
+
+@dataclass(frozen=True)
+class Final:
+    """A finished segment.
+
+    Attributes:
+        segment: Number of the segment, from 0.
+        result: Its words.
+        audio_ms: Audio recognised so far.
+    """
+
+    segment: int
+    result: Segment
+    audio_ms: int
+
+
+Event = Partial | Final

@@ -1,0 +1,175 @@
+"""Recognition in Python: `Recognizer` holds a model and its compiled step, `Stream` one stream of audio.
+
+    recognizer = Recognizer(chunk_ms=320)
+    stream = recognizer.stream()
+    for samples in microphone:
+        for event in stream.accept(samples):
+            print(event)
+    print(stream.finish().text)
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.errors import AsrError
+from asr.features import SAMPLE_RATE
+from asr.model_folder import bundled_model, load_model
+from asr.streaming.engine import FRAME_SAMPLES, Engine
+from asr.streaming.events import Event
+from asr.streaming.stream import StreamBuffer, StreamWords
+from asr.transcript import Transcript
+
+OFFLINE_MS = 15_360  # an "offline" chunk: as long as the longest recordings of training, so that it sees like context
+
+
+class Recognizer:
+    """A model ready to recognise up to `streams` streams at a time.
+
+    Args:
+        model: A model folder; None: the bundled model.
+        chunk_ms: Audio per step: 160, 320, or a multiple of 640. Larger is more accurate, smaller is sooner.
+        streams: Streams at a time; each step advances all that have a chunk.
+        silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
+        mode: How the step runs: see `Engine`.
+
+    Raises:
+        AsrError: for a chunk size that is not served.
+        CheckpointError: if the model cannot be read.
+    """
+
+    def __init__(
+        self,
+        model: Path | str | None = None,
+        chunk_ms: int = 640,
+        streams: int = 1,
+        silence_ms: int = 800,
+        mode: str = "compiled",
+    ) -> None:
+        """Loads the model. The first step compiles it: `warm_up` does that ahead."""
+        if streams < 1:
+            raise AsrError(f"streams: expected 1 or more, got {streams}")
+        if silence_ms < 0:
+            raise AsrError(f"silence_ms: expected 0 or more, got {silence_ms}")
+        self.transducer, self.tokenizer = load_model(Path(model) if model is not None else bundled_model())
+        self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
+        self.engine = Engine(self.transducer, chunk_ms, streams, mode)
+        self._state = self.engine.initial_state()
+        self._rows: list[Stream | None] = [None] * streams
+
+    def warm_up(self) -> None:
+        """Compiles the step; no stream's state changes."""
+        rows = len(self._rows)
+        samples = np.zeros((rows, self.engine.samples), np.float32)
+        self._state, _ = self.engine.step(self._state, samples, np.zeros(rows, np.int32), np.zeros(rows, bool))
+
+    def stream(self) -> "Stream":
+        """Opens a stream.
+
+        Raises:
+            AsrError: if all streams are in use.
+        """
+        for row, taken in enumerate(self._rows):
+            if taken is None:
+                stream = self._rows[row] = Stream(self, row)
+                return stream
+        raise AsrError(f"expected at most {len(self._rows)} streams at a time; close one, or ask for more")
+
+    def advance(self) -> list[tuple["Stream", list[Event]]]:
+        """Runs one step for every stream that has a chunk ready; returns their events."""
+        engine, rows = self.engine, [s for s in self._rows if s is not None and s.buffer.ready()]
+        if not rows:
+            return []
+        samples = np.zeros((len(self._rows), engine.samples), np.float32)
+        valid, reset = np.zeros(len(self._rows), np.int32), np.zeros(len(self._rows), bool)
+        for stream in rows:
+            samples[stream.row], valid[stream.row] = stream.buffer.take()
+            reset[stream.row] = stream.position == 0
+        self._state, out = engine.step(self._state, samples, valid, reset)
+        results = []
+        for stream in rows:
+            start_ms = stream.audio_ms
+            stream.position = min(stream.position + engine.samples, stream.buffer.received)
+            row = {name: values[stream.row] for name, values in out.items()}
+            results.append((stream, stream.words.accept(row, start_ms, stream.audio_ms)))
+        return results
+
+    def release(self, stream: "Stream") -> None:
+        """Frees a stream's place. A stream that was released already is left alone."""
+        if self._rows[stream.row] is stream:
+            self._rows[stream.row] = None
+
+    def transcribe(self, samples: NDArray[np.float32] | Iterable[NDArray[np.float32]]) -> Transcript:
+        """Recognises a whole recording: [n] mono float at 16 kHz, or an iterable of its parts."""
+        parts: Iterable[NDArray[np.float32]] = [samples] if isinstance(samples, np.ndarray) else samples
+        with self.stream() as stream:
+            for part in parts:
+                stream.accept(part)
+            return stream.finish()
+
+
+class Stream(AbstractContextManager["Stream"]):
+    """One stream of audio: samples in, events out. Made by `Recognizer.stream`."""
+
+    def __init__(self, recognizer: Recognizer, row: int) -> None:
+        """Starts with no audio."""
+        engine = recognizer.engine
+        self.row, self.position = row, 0  # samples recognised
+        self.buffer = StreamBuffer(engine.samples, engine.block * FRAME_SAMPLES)
+        self.words = StreamWords(recognizer.tokenizer, recognizer.silence_ms)
+        self._recognizer = recognizer
+
+    @property
+    def audio_ms(self) -> int:
+        """Audio recognised so far."""
+        return 1000 * self.position // SAMPLE_RATE
+
+    def push(self, samples: NDArray[np.float32]) -> None:
+        """Adds samples without recognising them yet: see `Recognizer.advance`. Raises as `accept` does."""
+        self.buffer.push(samples)
+
+    def accept(self, samples: NDArray[np.float32]) -> list[Event]:
+        """Adds samples and recognises every chunk they complete.
+
+        Args:
+            samples: [n] mono float at 16 kHz, full scale 1; any number.
+
+        Returns:
+            This stream's events. Other streams with a chunk ready are advanced too; theirs come from `advance`.
+
+        Raises:
+            AsrError: if the samples are not mono, floating-point and finite, or after `finish`.
+        """
+        self.push(samples)
+        return list(self._drain())
+
+    def finish(self) -> Transcript:
+        """Recognises what is left and ends the stream; its place is free again."""
+        for _ in self.finish_events():
+            pass
+        return self.transcript()
+
+    def finish_events(self) -> list[Event]:
+        """As `finish`, returning the last events."""
+        self.buffer.finished = True
+        events = [*self._drain(), *self.words.finish(self.audio_ms)]
+        self._recognizer.release(self)
+        return events
+
+    def transcript(self) -> Transcript:
+        """The finished segments."""
+        return self.words.transcript(1000 * self.buffer.received // SAMPLE_RATE)
+
+    def _drain(self) -> Iterator[Event]:
+        while self.buffer.ready():
+            for stream, events in self._recognizer.advance():
+                if stream is self:
+                    yield from events
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Frees the stream's place."""
+        self._recognizer.release(self)

@@ -1,0 +1,101 @@
+"""Text to labels and back: wordpieces (sentencepiece) for the transducer, characters for the lower CTC head."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from asr.errors import AsrError, CheckpointError
+
+CHARACTERS = " '" + "abcdefghijklmnopqrstuvwxyz"  # symbols of the character head, in order
+WORD_START = "▁"  # sentencepiece's mark of a space before a piece
+
+
+class Tokenizer:
+    """Wordpieces of a sentencepiece model.
+
+    Args:
+        model: The serialised sentencepiece model.
+
+    Raises:
+        CheckpointError: if it is not one.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        """Loads the model."""
+        try:
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise CheckpointError(f"expected a sentencepiece model, got {len(model)} bytes of something else") from error
+        self.model = model
+        self.texts = [self._pieces.id_to_piece(i) for i in range(len(self))]
+
+    def __len__(self) -> int:
+        """V, the number of wordpieces."""
+        return int(self._pieces.get_piece_size())
+
+    def encode(self, text: str) -> list[int]:
+        """Wordpieces of a normalised text."""
+        return list(self._pieces.encode(text))
+
+    def decode(self, pieces: Sequence[int]) -> str:
+        """Text of wordpieces; a word's space is where its first piece says so."""
+        return "".join(self.texts[p] for p in pieces).replace(WORD_START, " ").strip()
+
+    def starts_word(self, piece: int) -> bool:
+        """Whether the piece begins a new word."""
+        return self.texts[piece].startswith(WORD_START)
+
+
+def characters(text: str) -> list[int]:
+    """Symbols of a normalised text for the character head.
+
+    Raises:
+        AsrError: naming the first character that is not in `CHARACTERS`.
+    """
+    try:
+        return [CHARACTERS.index(c) for c in text]
+    except ValueError:
+        bad = next(c for c in text if c not in CHARACTERS)
+        raise AsrError(f"expected normalised text of a–z, apostrophe and space, got {bad!r} in {text!r}") from None
+
+
+def train_tokenizer(sentences: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Learns wordpieces by byte-pair encoding (Sennrich et al. 2016, 1508.07909).
+
+    Args:
+        sentences: Normalised texts.
+        vocabulary: V, the unknown symbol (never used: every character is covered) included.
+    """
+    buffer = _Buffer()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=buffer,
+        vocab_size=vocabulary,
+        model_type="bpe",
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=-1,
+        minloglevel=2,
+    )
+    return Tokenizer(bytes(buffer.data))
+
+
+class _Buffer:
+    """What sentencepiece writes its model to."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, part: bytes) -> None:
+        self.data += part
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Reads a tokenizer from a sentencepiece model file; raises CheckpointError if it is missing or damaged."""
+    try:
+        return Tokenizer(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from error

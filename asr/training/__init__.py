@@ -1,0 +1,1 @@
+"""Training: `asr train CONFIG`."""

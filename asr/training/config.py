@@ -1,0 +1,179 @@
+"""Configuration of a training run, read from TOML by `asr train`."""
+
+from dataclasses import dataclass, field
+
+from asr.config import ModelConfig, _fraction, _positive
+from asr.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on.
+
+    Attributes:
+        manifest: Path of the JSONL manifest, relative to the config file.
+        train: Splits to train on.
+        dev: Splits whose WER is logged; the first decides which checkpoint is best.
+        cache: Folder of the feature cache, relative to the run's folder.
+        noise: Folder of noise recordings, relative to the config file; empty: none.
+        tokenizer: A sentencepiece model, relative to the config file; empty: learnt from the training texts.
+        texts: Text files (.txt or .txt.xz) that a learnt tokenizer also sees.
+        bucket_frames: T of each length bucket, multiples of 64.
+        batch_frames: Log-mel frames of a batch, padding included.
+        jobs: Processes that decode audio into the cache.
+    """
+
+    manifest: str = "manifest.jsonl"
+    train: tuple[str, ...] = ("train",)
+    dev: tuple[str, ...] = ("dev",)
+    cache: str = "cache"
+    noise: str = ""
+    tokenizer: str = ""
+    texts: tuple[str, ...] = ()
+    bucket_frames: tuple[int, ...] = (384, 576, 832, 1216, 1664)
+    batch_frames: int = 8192
+    jobs: int = 2
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        _positive(self, "batch_frames", "jobs")
+        if not self.train or not self.bucket_frames:
+            raise ConfigError("data: expected at least one training split and one bucket")
+        if any(t % 64 for t in self.bucket_frames):
+            raise ConfigError(f"bucket_frames: expected multiples of 64, got {list(self.bucket_frames)}")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Augmentation of log-mel frames.
+
+    Attributes:
+        speeds: Factors of which one is drawn for each utterance.
+        warp: Largest relative stretch of the mel axis, either way.
+        gain_db: Largest gain, either way.
+        noise_probability: Share of utterances with noise mixed in.
+        noise_snr_db: Lowest and highest signal-to-noise ratio.
+        reverb_probability: Share of utterances with a reverberant tail added.
+        frequency_masks: SpecAugment's masks over mel bins.
+        frequency_width: Most bins of each.
+        time_masks: SpecAugment's masks over time.
+        time_fraction: Most of an utterance that each covers.
+    """
+
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    warp: float = 0.08
+    gain_db: float = 10.0
+    noise_probability: float = 0.3
+    noise_snr_db: tuple[float, ...] = (5.0, 25.0)
+    reverb_probability: float = 0.0
+    frequency_masks: int = 2
+    frequency_width: int = 20
+    time_masks: int = 3
+    time_fraction: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        _fraction(self, "warp", "noise_probability", "reverb_probability", "time_fraction")
+        if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2.0:
+            raise ConfigError(f"speeds: expected factors from 0.5 to 2, got {list(self.speeds)}")
+        if len(self.noise_snr_db) != 2:
+            raise ConfigError(f"noise_snr_db: expected [lowest, highest], got {list(self.noise_snr_db)}")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses, each in nats per label.
+
+    Attributes:
+        objective: "full_sum" (every alignment) or "viterbi" (the best one).
+        characters: Character CTC at 40 ms.
+        pieces: Wordpiece CTC at 80 ms.
+        transducer: The block lattice.
+        transducer_after: Step at which the transducer's loss comes in; before, it is not computed.
+        delay_penalty: λ of FastEmit.
+        delay_penalty_after: Step at which the delay penalty comes in.
+    """
+
+    objective: str = "full_sum"
+    characters: float = 0.3
+    pieces: float = 0.3
+    transducer: float = 1.0
+    transducer_after: int = 1500
+    delay_penalty: float = 0.0
+    delay_penalty_after: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the objective's name."""
+        if self.objective not in ("full_sum", "viterbi"):
+            raise ConfigError(f'objective: expected "full_sum" or "viterbi", got {self.objective!r}')
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Optimiser and schedule.
+
+    Attributes:
+        steps: Steps of the whole run.
+        peak_rate: Learning rate after warm-up.
+        final_rate: Learning rate at the end of the cosine.
+        warmup_steps: Steps of linear warm-up.
+        weight_decay: AdamW's decay.
+        clip: Gradients' largest global norm.
+        ema: Momentum of the exponential moving average of the weights, which is what is evaluated and exported.
+        chunks: Encoder frames per chunk, one drawn for each batch; 0 is full context.
+        chunk_weights: Relative frequency of each chunk.
+        short_first_epochs: Epochs at the start in which short utterances come first.
+        real_only_steps: Steps at the end that leave synthetic speech out (speakers whose name starts with "synth").
+        checkpoint_steps: Steps between checkpoints.
+        evaluate_steps: Steps between evaluations on dev.
+        log_steps: Steps between log lines.
+        kept_checkpoints: Newest checkpoints that are kept, for averaging.
+        seed: Of weights, plans and augmentation.
+        mixed_precision: Whether matrix products run in bfloat16.
+    """
+
+    steps: int = 6000
+    peak_rate: float = 1.5e-3
+    final_rate: float = 2e-5
+    warmup_steps: int = 300
+    weight_decay: float = 0.01
+    clip: float = 2.0
+    ema: float = 0.999
+    chunks: tuple[int, ...] = (2, 4, 8, 16, 0)
+    chunk_weights: tuple[float, ...] = (0.05, 0.2, 0.4, 0.15, 0.2)
+    short_first_epochs: int = 1
+    real_only_steps: int = 0
+    checkpoint_steps: int = 200
+    evaluate_steps: int = 500
+    log_steps: int = 20
+    kept_checkpoints: int = 3
+    seed: int = 1
+    mixed_precision: bool = True
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        _positive(self, "steps", "peak_rate", "clip", "checkpoint_steps", "evaluate_steps", "log_steps")
+        _fraction(self, "ema")
+        if len(self.chunks) != len(self.chunk_weights):
+            raise ConfigError(f"chunk_weights: expected {len(self.chunks)} numbers, got {len(self.chunk_weights)}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run: model, data, augmentation, losses, schedule.
+
+    Attributes:
+        model: Sizes.
+        data: Manifests and batches.
+        augment: Augmentation.
+        loss: Objectives.
+        schedule: Optimiser and schedule.
+        start_from: A model folder or a run's checkpoint whose weights the run starts from; empty: random.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    start_from: str = ""

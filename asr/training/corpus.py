@@ -1,0 +1,129 @@
+"""What a run trains and is evaluated on: manifests, tokenizer, feature cache and normalisation."""
+
+import logging
+import lzma
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.errors import ConfigError
+from asr.features import FRAMES_PER_SECOND, HOP_SAMPLES, LOG_FLOOR, MEL_BINS, SAMPLE_RATE, log_mel
+from asr.tokenizer import Tokenizer, characters, read_tokenizer, train_tokenizer
+from asr.training.config import TrainConfig
+from data.audio import load_audio
+from data.batches import Example
+from data.cache import FeatureCache, build_cache
+from data.manifest import Utterance, read_manifest
+
+FEATURE_SETTINGS = f"log-mel {MEL_BINS} hop {HOP_SAMPLES} at {SAMPLE_RATE} Hz, floor {LOG_FLOOR}"
+SILENCE = float(np.log(LOG_FLOOR))  # log-mel of digital silence
+TOKENIZER_SENTENCES = 60_000  # sentences of each text file that a learnt tokenizer sees
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Everything a run reads.
+
+    Attributes:
+        tokenizer: Wordpieces.
+        train: Training examples.
+        dev: Evaluation utterances by split.
+        features: Cached frames of all of them, by utterance id.
+        noises: Log-mel frames of noise recordings.
+        mean: [80] mean of the training features.
+        deviation: [80] standard deviation of the training features.
+    """
+
+    tokenizer: Tokenizer
+    train: list[Example]
+    dev: dict[str, list[Utterance]]
+    features: FeatureCache
+    noises: list[NDArray[np.float32]]
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+
+def featurise(path: Path) -> NDArray[np.float32]:
+    """Log-mel frames of an audio file, [t, 80]."""
+    return log_mel(load_audio(path))
+
+
+def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
+    """Reads manifests, learns or reads the tokenizer, fills the feature cache.
+
+    Args:
+        config: The run's configuration.
+        base: Folder that the config's paths are relative to.
+        run: The run's folder.
+
+    Raises:
+        ConfigError: if a split has no utterances.
+        ValueError: from the manifest or the audio, naming the file.
+    """
+    data = config.data
+    splits = list(dict.fromkeys([*data.train, *data.dev]))
+    utterances = read_manifest(base / data.manifest, splits=splits)
+    by_split = {s: [u for u in utterances if u.split == s] for s in splits}
+    for split, found in by_split.items():
+        if not found:
+            raise ConfigError(f"{data.manifest}: expected utterances of split {split!r}, found none")
+    train = [u for s in data.train for u in by_split[s]]
+    tokenizer = _tokenizer(config, base, train)
+    noise = _noise_utterances(base / data.noise) if data.noise else []
+    cache = build_cache(
+        [*utterances, *noise],
+        run / data.cache,
+        featurise,
+        FEATURE_SETTINGS,
+        bins=MEL_BINS,
+        jobs=data.jobs,
+        progress=_log_progress,
+    )
+    examples = [
+        Example(u, cache.spans[u.id][1], tuple(characters(u.text)), tuple(tokenizer.encode(u.text))) for u in train
+    ]
+    mean, deviation = _statistics(cache, train)
+    dev = {s: by_split[s] for s in data.dev}
+    return Corpus(tokenizer, examples, dev, cache, [cache[u.id] for u in noise], mean, deviation)
+
+
+def _log_progress(done: int, total: int) -> None:
+    if done % 1000 == 0 or done == total:
+        log.info("features: %d of %d utterances", done, total)
+
+
+def _noise_utterances(folder: Path) -> list[Utterance]:
+    paths = sorted(p for p in folder.iterdir() if p.is_file())
+    return [Utterance(f"noise/{p.stem}", str(p), 1.0, "noise", "", "noise") for p in paths]
+
+
+def _tokenizer(config: TrainConfig, base: Path, train: Sequence[Utterance]) -> Tokenizer:
+    if config.data.tokenizer:
+        tokenizer = read_tokenizer(base / config.data.tokenizer)
+    else:
+        texts = [list(_sentences(base / t)) for t in config.data.texts]
+        tokenizer = train_tokenizer([u.text for u in train] + [s for t in texts for s in t], config.model.vocabulary)
+    if len(tokenizer) != config.model.vocabulary:
+        raise ConfigError(f"vocabulary: the tokenizer has {len(tokenizer)} pieces, got {config.model.vocabulary}")
+    return tokenizer
+
+
+def _sentences(path: Path) -> Iterator[str]:
+    lines: Iterable[str]
+    with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as lines:
+        for _, line in zip(range(TOKENIZER_SENTENCES), lines, strict=False):
+            yield line.strip()
+
+
+def _statistics(cache: FeatureCache, utterances: Sequence[Utterance]) -> tuple[Any, Any]:
+    """Mean and standard deviation of each bin over about an hour of evenly spaced utterances."""
+    hour = 3600 * FRAMES_PER_SECOND
+    total = sum(cache.spans[u.id][1] for u in utterances)
+    frames = np.concatenate([cache[u.id] for u in utterances[:: max(1, total // hour)]])
+    return frames.mean(axis=0), np.maximum(frames.std(axis=0), 1e-3)

@@ -1,0 +1,102 @@
+"""Word error rate on development data during training, decoding whole recordings in batches.
+
+The words are those that streaming would give at the same chunk size (a test holds the two together).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from asr.decoding.greedy import decode_block, initial_state
+from asr.encoder.encoder import FRAMES_PER_STEP
+from asr.tokenizer import CHARACTERS, Tokenizer
+from asr.transducer.joint import MAX_BLOCK
+from asr.transducer.model import Transducer
+
+
+def ctc_labels(logits: NDArray[np.float32], length: int) -> list[int]:
+    """Best path of [S, V + 1] CTC logits: repeats joined, blanks (the last symbol) left out."""
+    best = logits[:length].argmax(-1)
+    changed = np.concatenate([[True], best[1:] != best[:-1]])
+    return [int(i) for i in best[changed] if i != logits.shape[1] - 1]
+
+
+class DevDecoder:
+    """Decodes batches of whole recordings with the model's three heads.
+
+    Args:
+        model: The transducer.
+        tokenizer: Its wordpieces.
+        chunk: Encoder frames per chunk.
+    """
+
+    def __init__(self, model: Transducer, tokenizer: Tokenizer, chunk: int = MAX_BLOCK) -> None:
+        """Compiles nothing yet: each shape is traced when it first comes."""
+        self.model, self.tokenizer, self.chunk = model, tokenizer, chunk
+        self._encode, self._decode = _traced(self._encoded), _traced(self._block)
+
+    def _encoded(self, frames: Any, lengths: Any) -> Any:
+        lower, upper = self.model(frames, lengths, self.chunk)
+        heads = [ops.cast(head, "float32") for head in (self.model.characters(lower), self.model.pieces(upper))]
+        return *heads, self.model.joint.frames(ops.cast(upper, "float32"))
+
+    def _block(self, frames: Any, state: Any, active: Any) -> Any:
+        return decode_block(self.model, frames, state, active, 0.0)
+
+    def __call__(self, frames: NDArray[np.float32], lengths: NDArray[np.int32]) -> list[dict[str, str]]:
+        """Texts of each recording by head: "characters", "pieces" (CTC) and "transducer".
+
+        Args:
+            frames: [B, T, 80] log-mel, T a multiple of 64, silence past each end.
+            lengths: [B] frames of each recording.
+        """
+        block = min(self.chunk, MAX_BLOCK)
+        unit = FRAMES_PER_STEP * block
+        lengths = -(-lengths // unit) * unit
+        characters, pieces, keys = self._encode(frames, ops.convert_to_tensor(lengths, "int32"))
+        labels: list[list[int]] = [[] for _ in lengths]
+        state = initial_state(self.model, len(lengths))
+        for n in range(keys.shape[1] // block):
+            active = ops.convert_to_tensor(n * unit < lengths)
+            state, out = self._decode(keys[:, n * block : (n + 1) * block], state, active)
+            for row, found in enumerate(np.asarray(out["labels"])):
+                labels[row] += [int(i) for i in found if i >= 0]
+        characters, pieces = np.asarray(characters), np.asarray(pieces)
+        return [
+            {
+                "characters": "".join(CHARACTERS[i] for i in ctc_labels(characters[i], n // 4)).strip(),
+                "pieces": self.tokenizer.decode(ctc_labels(pieces[i], n // FRAMES_PER_STEP)),
+                "transducer": self.tokenizer.decode(labels[i]),
+            }
+            for i, n in enumerate(int(n) for n in lengths)
+        ]
+
+
+def _traced(function: Any) -> Any:
+    """The function as a graph on TensorFlow, as it is elsewhere."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
+
+
+def batches_by_length(frame_counts: Sequence[int], batch_frames: int) -> list[list[int]]:
+    """Indices in batches of similar length, each at most `batch_frames` frames with padding (or one recording)."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(frame_counts)), key=lambda i: frame_counts[i]):
+        if batches and (len(batches[-1]) + 1) * padded(frame_counts[i]) <= batch_frames:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def padded(frames: int, unit: int = 256) -> int:
+    """Frames rounded up to a multiple of `unit`: few shapes are traced."""
+    return -(-frames // unit) * unit

@@ -1,0 +1,1 @@
+"""The neural transducer: encoder, label predictor, block joint and the CTC heads."""

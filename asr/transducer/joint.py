@@ -1,0 +1,143 @@
+"""The block joint: attention from the predictor's state over a block and a window before it.
+
+Multi-head attention inside the chunk, after CHAT (arXiv 2602.24245) and chunked AED (2309.08436); end-of-block is
+factorised from the labels as in HAT (Variani et al. 2020, 2003.07705): sigmoid for <e>, softmax for the labels.
+
+Letters: B batch, S encoder frames, W frames per block, N blocks, K = lookback + W frames attended to, U labels,
+D encoder width, P predictor width, J joint width, H heads, V vocabulary.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from asr.attention.windowed import MASKED
+from asr.config import ModelConfig
+from asr.fused import fused
+
+MAX_BLOCK = 8  # frames: the largest block, 640 ms; longer chunks hold several blocks
+
+
+@fused
+def _attention(scores: Any, mask: Any) -> Any:
+    """Softmax over the frames of the block: scores [B, N, H, U + 1, K], mask [B, N, K] (or 1 for B or N)."""
+    masked = ops.where(mask[:, :, None, None, :], ops.cast(scores, "float32"), MASKED)
+    return ops.cast(ops.softmax(masked, axis=-1), scores.dtype)
+
+
+@fused
+def _hidden(context: Any, query: Any) -> Any:
+    """tanh(context [B, N, U + 1, J] + query [B, U + 1, J])."""
+    return ops.tanh(context + query[:, None])
+
+
+@fused
+def _log_probs(logits: Any, bias: Any, one_hot: Any) -> tuple[Any, Any]:
+    """Arcs of the lattice from logits [B, N, U + 1, 1 + V]: label and end-of-block log-probabilities [B, N, U + 1].
+
+    `one_hot` [B, U + 1, V] picks the next label of each state.
+    """
+    logits = ops.cast(logits, "float32") + ops.cast(bias, "float32")
+    stay, labels = logits[..., 0], logits[..., 1:]
+    chosen = ops.sum(labels * one_hot[:, None], axis=-1)
+    label = ops.log_sigmoid(-stay) + chosen - ops.logsumexp(labels, axis=-1)
+    return label, ops.log_sigmoid(stay)
+
+
+class BlockJoint(keras.layers.Layer):
+    """Scores end-of-block and labels for every block and every number of labels emitted.
+
+    Args:
+        config: Sizes.
+    """
+
+    def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
+        """Keeps the sizes; weights are made in `build`."""
+        super().__init__(**kwargs)
+        self.heads, self.lookback, self.vocabulary = config.heads, config.lookback_frames, config.vocabulary
+        self.dim, self.predictor_dim, self.joint_dim = config.dim, config.predictor_dim, config.joint_dim
+        self.head_dim = self.joint_dim // self.heads
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights."""
+        j = self.joint_dim
+        self.query = self.add_weight(shape=(self.predictor_dim, j), name="query")
+        self.key_value = self.add_weight(shape=(self.dim, 2 * j), name="key_value")
+        # Encoder frames carry no absolute position; a key's place relative to the block's start is learnt.
+        self.place = self.add_weight(shape=(self.lookback + MAX_BLOCK, j), initializer="glorot_uniform", name="place")
+        self.context = self.add_weight(shape=(j, j), name="context")
+        self.state = self.add_weight(shape=(self.predictor_dim, j), name="state")
+        self.hidden_bias = self.add_weight(shape=(j,), initializer="zeros", name="hidden_bias")
+        self.output_kernel = self.add_weight(shape=(j, 1 + self.vocabulary), name="output")
+        self.output_bias = self.add_weight(shape=(1 + self.vocabulary,), initializer="zeros", name="output_bias")
+
+    def frames(self, encoded: Any) -> Any:
+        """Keys and values of encoder frames: [B, S, D] -> [B, S, 2J]."""
+        return ops.matmul(encoded, self.key_value)
+
+    def attend(self, states: Any, frames: Any, mask: Any) -> tuple[Any, Any]:
+        """Attention and hidden layer.
+
+        Args:
+            states: [B, U + 1, P] predictor states.
+            frames: [B, N, K, 2J] keys and values of each block's window.
+            mask: [B, N, K] bool, frames that exist; B or N may be 1.
+
+        Returns:
+            Logits [B, N, U + 1, 1 + V] (end-of-block first, bias not added) and weights [B, N, H, U + 1, K].
+        """
+        span, count, width = frames.shape[2], frames.shape[1], states.shape[1]
+        keys, values = ops.split(frames, 2, axis=-1)
+        keys = keys + ops.cast(self.place, keys.dtype)[:span]
+        split = (-1, count, span, self.heads, self.head_dim)
+        keys = ops.transpose(ops.reshape(keys, split), (0, 1, 3, 4, 2))  # [B, N, H, d, K]
+        values = ops.transpose(ops.reshape(values, split), (0, 1, 3, 2, 4))  # [B, N, H, K, d]
+        states = ops.cast(states, keys.dtype)
+        query = ops.matmul(states, self.query) * self.head_dim**-0.5
+        query = ops.transpose(ops.reshape(query, (-1, width, self.heads, self.head_dim)), (0, 2, 1, 3))
+        weights = _attention(ops.matmul(query[:, None], keys), mask)  # [B, N, H, U + 1, K]
+        context = ops.transpose(ops.matmul(weights, values), (0, 1, 3, 2, 4))  # [B, N, U + 1, H, d]
+        context = ops.matmul(ops.reshape(context, (-1, count, width, self.joint_dim)), self.context)
+        query = ops.matmul(states, self.state) + ops.cast(self.hidden_bias, keys.dtype)
+        return ops.matmul(_hidden(context, query), self.output_kernel), weights
+
+    def attend_stream(self, state: Any, window: Any, mask: Any) -> tuple[Any, Any]:
+        """Scores of the next symbol of each stream, in its own block.
+
+        Args:
+            state: [B, P] predictor states.
+            window: [B, K, 2J] keys and values of the block and the window before it.
+            mask: [B, K] bool, frames that exist.
+
+        Returns:
+            Logits [B, 1 + V], end-of-block first, and weights [B, H, K].
+        """
+        logits, weights = self.attend(state[:, None], window[:, None], mask[:, None])
+        return logits[:, 0, 0] + self.output_bias, weights[:, 0, :, 0]
+
+    def call(self, encoded: Any, states: Any, labels: Any, block: int) -> tuple[Any, Any]:
+        """Arcs of the lattice.
+
+        Args:
+            encoded: [B, S, D], S a multiple of `block`.
+            states: [B, U + 1, P] predictor states.
+            labels: [B, U] int32.
+            block: W, at most `MAX_BLOCK`.
+
+        Returns:
+            Log-probabilities of labels and of end-of-block, [B, N, U + 1] float32 each.
+        """
+        logits, _ = self.attend(states, *self.blocks(self.frames(encoded), block))
+        following = ops.concatenate([labels, ops.zeros_like(labels[:, :1])], axis=1)
+        one_hot = ops.one_hot(following, self.vocabulary, dtype="float32")
+        return _log_probs(logits, ops.cast(self.output_bias, "float32"), one_hot)
+
+    def blocks(self, frames: Any, block: int) -> tuple[Any, Any]:
+        """Windows of every block: [B, S, 2J] -> [B, N, K, 2J] and a mask [1, N, K] of the frames that exist."""
+        count = frames.shape[1] // block
+        index = np.arange(count)[:, None] * block + np.arange(-self.lookback, block)[None, :]  # [N, K]
+        windows = ops.take(frames, np.maximum(index, 0).reshape(-1), axis=1)
+        shape = (-1, count, self.lookback + block, frames.shape[2])
+        return ops.reshape(windows, shape), ops.convert_to_tensor(index >= 0)[None]
