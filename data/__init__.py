@@ -1,0 +1,1 @@
+"""Corpora, manifests, text normalisation, augmentation, batches and synthetic speech."""

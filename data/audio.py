@@ -1,0 +1,130 @@
+"""Audio files as training reads them: whole, mono, 16 kHz."""
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000  # Hz
+
+Samples = NDArray[np.float32]
+
+
+class AudioError(ValueError):
+    """A file is missing, is no audio, or holds none; the message starts with its path."""
+
+
+def load_audio(path: str | os.PathLike[str]) -> Samples:
+    """Decodes an audio file of any rate, depth and channel count.
+
+    Args:
+        path: A file that libsndfile can decode, or else PyAV (FFmpeg), if it is installed.
+
+    Returns:
+        [n] float32, mono (the mean of the channels) at 16 kHz, full scale = 1.
+
+    Raises:
+        AudioError: if the file is missing, empty, not audio, cut off, without samples, or has samples that
+            are not finite.
+    """
+    _check_file(path)
+    try:
+        channels, rate = _decode_soundfile(path)
+    except soundfile.LibsndfileError as error:
+        channels, rate = _decode_av(path, error.error_string)
+    if not len(channels):
+        raise AudioError(f"{path}: expected audio, got 0 samples")
+    if not np.isfinite(channels).all():
+        raise AudioError(f"{path}: expected finite samples, got NaN or infinity")
+    return to_mono_16k(channels, rate)
+
+
+def to_mono_16k(channels: NDArray[np.float32], rate: int) -> Samples:
+    """Mean of the channels, [n, c] -> [m], resampled from `rate` Hz to 16 kHz."""
+    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1, dtype=np.float32)
+    if rate != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE)
+    return np.ascontiguousarray(mono, np.float32)
+
+
+def audio_seconds(path: str | os.PathLike[str]) -> float:
+    """Length of an audio file, from its header alone where the format says it there.
+
+    Raises:
+        AudioError: if the file is missing, empty or not audio.
+    """
+    _check_file(path)
+    try:
+        info = soundfile.info(os.fspath(path))
+    except soundfile.LibsndfileError as error:
+        return _av_seconds(path, error.error_string)
+    if info.frames <= 0:
+        raise AudioError(f"{path}: expected audio, got 0 samples")
+    return float(info.frames / info.samplerate)
+
+
+def _check_file(path: str | os.PathLike[str]) -> None:
+    if not os.path.isfile(path):
+        raise AudioError(f"{path}: no such file")
+    if not os.path.getsize(path):
+        raise AudioError(f"{path}: expected audio, got an empty file")
+
+
+def _decode_soundfile(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], int]:
+    with soundfile.SoundFile(os.fspath(path)) as file:
+        declared = file.frames
+        channels = file.read(dtype="float32", always_2d=True)
+        # A length that the header merely estimates (MP3) may be off by a frame or two of the codec.
+        if len(channels) < declared - 2 * 1152:
+            raise AudioError(f"{path}: cut off: header says {declared} samples, decoded {len(channels)}")
+        return channels, file.samplerate
+
+
+def _import_av(path: str | os.PathLike[str], reason: str) -> Any:
+    try:
+        import av  # not in the base install: only what libsndfile cannot decode needs it
+    except ImportError as error:
+        what = f"libsndfile cannot decode it ({reason.rstrip('.')})"
+        raise AudioError(f"{path}: {what} and PyAV, which might, is not installed") from error
+    return av
+
+
+def _decode_av(path: str | os.PathLike[str], reason: str) -> tuple[NDArray[np.float32], int]:
+    """Decodes with FFmpeg what libsndfile refused for `reason`."""
+    av = _import_av(path, reason)
+    try:
+        with av.open(os.fspath(path)) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{path}: expected audio, got a file without an audio stream")
+            rate = int(container.streams.audio[0].rate)
+            planar = av.AudioResampler(format="fltp")  # one layout of samples, rate and channels as they are
+            blocks = []
+            for frame in container.decode(audio=0):
+                blocks += [block.to_ndarray().T for block in planar.resample(frame)]
+            blocks += [block.to_ndarray().T for block in planar.resample(None)] if blocks else []
+    except av.FFmpegError as error:
+        raise AudioError(f"{path}: expected audio: {reason.rstrip('.')}; FFmpeg: {error.strerror}") from error
+    if not blocks:
+        raise AudioError(f"{path}: expected audio, got 0 samples")
+    return np.concatenate(blocks), rate
+
+
+def _av_seconds(path: str | os.PathLike[str], reason: str) -> float:
+    av = _import_av(path, reason)
+    try:
+        with av.open(os.fspath(path)) as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is None:
+                raise AudioError(f"{path}: expected audio, got a file without an audio stream")
+            if stream.duration is not None:
+                return float(stream.duration * stream.time_base)
+            if container.duration is not None:
+                return float(Fraction(container.duration, av.time_base))
+    except av.FFmpegError as error:
+        raise AudioError(f"{path}: expected audio: {reason.rstrip('.')}; FFmpeg: {error.strerror}") from error
+    channels, rate = _decode_av(path, reason)  # nothing says its length: a browser's WebM, for one
+    return len(channels) / rate

@@ -1,0 +1,194 @@
+"""Batches of features by length bucket, planned from metadata alone and repeatable from (seed, epoch, index).
+
+The plan of an epoch says which utterance goes into which batch, at which speed; making a batch reads the feature cache
+and augments with a generator seeded by the batch's place. Training that stops anywhere can go on exactly there.
+
+Shapes are fixed per bucket (frames, symbols and batch size), so that few programs are traced and compiled.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.manifest import Utterance
+
+Frames = NDArray[np.float32]
+Augment = Callable[[Frames, np.random.Generator], Frames]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An utterance ready for batching.
+
+    Attributes:
+        utterance: Its metadata.
+        frames: Number of log-mel frames (10 ms).
+        characters: Symbols for the character CTC head.
+        pieces: Wordpieces.
+    """
+
+    utterance: Utterance
+    frames: int
+    characters: tuple[int, ...]
+    pieces: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Shapes of a batch.
+
+    Attributes:
+        frames: T, log-mel frames.
+        size: B, utterances.
+        characters: Most character symbols.
+        pieces: Most wordpieces.
+    """
+
+    frames: int
+    size: int
+    characters: int
+    pieces: int
+
+
+def make_buckets(
+    frames: Sequence[int], batch_frames: int, characters_per_frame: float = 0.21, pieces_per_frame: float = 0.09
+) -> list[Bucket]:
+    """Buckets with these numbers of frames, each batch about `batch_frames` frames in all.
+
+    Raises:
+        ValueError: if `frames` does not grow.
+    """
+    if list(frames) != sorted(set(frames)):
+        raise ValueError(f"expected bucket lengths that grow, got {list(frames)}")
+    return [
+        Bucket(t, max(1, batch_frames // t), int(t * characters_per_frame), int(t * pieces_per_frame)) for t in frames
+    ]
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """One batch of an epoch: its bucket, and each example's place in the list with its speed factor."""
+
+    bucket: Bucket
+    members: tuple[tuple[int, float], ...]
+
+
+def _bucket_of(example: Example, factor: float, buckets: Sequence[Bucket]) -> int | None:
+    frames = round(example.frames / factor)
+    for i, bucket in enumerate(buckets):
+        if (
+            frames <= bucket.frames
+            and len(example.characters) <= bucket.characters
+            and len(example.pieces) <= bucket.pieces
+        ):
+            return i
+    return None
+
+
+def plan_epoch(
+    examples: Sequence[Example],
+    buckets: Sequence[Bucket],
+    *,
+    seed: int,
+    epoch: int,
+    speeds: Sequence[float] = (1.0,),
+    short_first: bool = False,
+) -> list[PlannedBatch]:
+    """Distributes the examples of one epoch over batches.
+
+    Args:
+        examples: All examples; those that fit no bucket are left out (see `too_long`).
+        buckets: In order of growing length.
+        seed: Seed of the run.
+        epoch: Epoch number, from 0.
+        speeds: Speed factors, one drawn for each example.
+        short_first: Whether short buckets come first, as a curriculum; otherwise batches are shuffled.
+
+    Returns:
+        The batches, in order; every one is full, so the few examples that fill no batch wait for another epoch.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    groups: list[list[tuple[int, float]]] = [[] for _ in buckets]
+    for i in rng.permutation(len(examples)):
+        factor = float(rng.choice(np.asarray(speeds)))
+        place = _bucket_of(examples[i], factor, buckets)
+        if place is not None:
+            groups[place].append((int(i), factor))
+    plan = []
+    for bucket, members in zip(buckets, groups, strict=True):
+        whole = len(members) - len(members) % bucket.size
+        for start in range(0, whole, bucket.size):
+            plan.append(PlannedBatch(bucket, tuple(members[start : start + bucket.size])))
+    if not short_first:
+        plan = [plan[i] for i in rng.permutation(len(plan))]
+    return plan
+
+
+def too_long(examples: Sequence[Example], buckets: Sequence[Bucket]) -> list[Example]:
+    """Examples that fit no bucket at their own speed."""
+    return [e for e in examples if _bucket_of(e, 1.0, buckets) is None]
+
+
+def assemble(
+    planned: PlannedBatch,
+    examples: Sequence[Example],
+    features: Callable[[str], Frames],
+    fill: float,
+    rng: np.random.Generator,
+    augment: Callable[[Frames, float, np.random.Generator], Frames],
+) -> dict[str, NDArray[Any]]:
+    """Makes a batch.
+
+    Args:
+        planned: What goes into it.
+        examples: The list that the plan refers to.
+        features: Frames of an utterance by its id, [t, bins].
+        fill: Value of frames past the end: that of digital silence.
+        rng: Generator of this batch's augmentation.
+        augment: Called with (frames, speed factor, generator).
+
+    Returns:
+        frames [B, T, bins] float32, frame_lengths [B], characters [B, Uc], character_lengths [B], pieces [B, Up],
+        piece_lengths [B], all int32 but the first.
+    """
+    bucket, size = planned.bucket, len(planned.members)
+    batch: dict[str, NDArray[Any]] = {
+        "frame_lengths": np.zeros(size, np.int32),
+        "characters": np.zeros((size, bucket.characters), np.int32),
+        "character_lengths": np.zeros(size, np.int32),
+        "pieces": np.zeros((size, bucket.pieces), np.int32),
+        "piece_lengths": np.zeros(size, np.int32),
+    }
+    for row, (index, factor) in enumerate(planned.members):
+        example = examples[index]
+        x = augment(features(example.utterance.id), factor, rng)[: bucket.frames]
+        if row == 0:
+            batch["frames"] = np.full((size, bucket.frames, x.shape[1]), fill, np.float32)
+        batch["frames"][row, : len(x)] = x
+        batch["frame_lengths"][row] = len(x)
+        for name, labels in (("character", example.characters), ("piece", example.pieces)):
+            batch[f"{name}s"][row, : len(labels)] = labels
+            batch[f"{name}_lengths"][row] = len(labels)
+    return batch
+
+
+def prefetched(make: Callable[[int], dict[str, NDArray[Any]]], indices: range, ahead: int = 4) -> Iterator[Any]:
+    """Batches `make(i)` for i in order, made ahead of their use in tf.data's threads.
+
+    Yields:
+        What `make` returns, as TensorFlow tensors.
+    """
+    import tensorflow as tf
+
+    if not len(indices):
+        return
+    first = make(indices[0])
+    signature = {
+        name: tf.TensorSpec([None] * array.ndim, array.dtype)  # shapes differ between buckets
+        for name, array in first.items()
+    }
+    dataset = tf.data.Dataset.from_generator(lambda: map(make, indices), output_signature=signature)
+    yield from dataset.prefetch(ahead)

@@ -1,0 +1,128 @@
+"""A cache of features on disk: decode a corpus once, then read any utterance's frames at memory speed.
+
+One file of float16 frames for all utterances and one index beside it. The index names the features' settings, and each
+utterance by its id, so that a cache of other settings or of another corpus is rebuilt and never silently used.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.manifest import Utterance
+
+Featurise = Callable[[Path], NDArray[np.float32]]  # audio file -> [t, bins]
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Frames of many utterances, memory-mapped.
+
+    Attributes:
+        frames: [total, bins] float16.
+        spans: utterance id -> (first frame, number of frames).
+    """
+
+    frames: NDArray[np.float16]
+    spans: dict[str, tuple[int, int]]
+
+    def __getitem__(self, utterance_id: str) -> NDArray[np.float32]:
+        """Frames of one utterance, [t, bins] float32; raises KeyError for an unknown id."""
+        start, count = self.spans[utterance_id]
+        return np.asarray(self.frames[start : start + count], np.float32)
+
+    def __contains__(self, utterance_id: object) -> bool:
+        """Whether the utterance is cached."""
+        return utterance_id in self.spans
+
+
+def open_cache(folder: Path, settings: str) -> FeatureCache | None:
+    """The cache in a folder, or None if there is none made with these settings."""
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if index.get("settings") != settings:
+        return None
+    frames = np.memmap(folder / index["file"], np.float16, "r").reshape(-1, index["bins"])
+    return FeatureCache(frames, {name: (start, count) for name, (start, count) in index["spans"].items()})
+
+
+def build_cache(
+    utterances: Sequence[Utterance],
+    folder: Path,
+    featurise: Featurise,
+    settings: str,
+    *,
+    bins: int,
+    jobs: int = 2,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FeatureCache:
+    """Opens the cache in `folder`, computing it first unless it holds every utterance with the same settings.
+
+    Args:
+        utterances: What the cache must hold.
+        folder: Where it lies; made if missing.
+        featurise: Picklable function from an audio file to frames, [t, bins].
+        settings: A text that names everything `featurise` depends on.
+        bins: Features per frame.
+        jobs: Worker processes.
+        progress: Called with (done, total) as utterances are finished.
+
+    Raises:
+        ValueError: if `featurise` returns frames of another width, naming the file.
+    """
+    cache = open_cache(folder, settings)
+    if cache is not None and all(u.id in cache for u in utterances):
+        return cache
+    folder.mkdir(parents=True, exist_ok=True)
+    file_name = f"frames-{os.getpid()}.f16"
+    spans: dict[str, tuple[int, int]] = {}
+    total = 0
+    with (folder / file_name).open("wb") as file:
+        for utterance, frames in zip(utterances, _featurised(utterances, featurise, jobs), strict=True):
+            if frames.ndim != 2 or frames.shape[1] != bins:
+                raise ValueError(f"{utterance.audio}: expected frames of shape [t, {bins}], got {list(frames.shape)}")
+            file.write(frames.tobytes())
+            spans[utterance.id] = (total, len(frames))
+            total += len(frames)
+            progress(len(spans), len(utterances))
+    _write_index(folder, {"settings": settings, "bins": bins, "file": file_name, "spans": spans})
+    cache = open_cache(folder, settings)
+    assert cache is not None
+    return cache
+
+
+def _write_index(folder: Path, index: dict[str, object]) -> None:
+    temporary = folder / f"index.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(index), encoding="utf-8")
+    temporary.replace(folder / "index.json")  # the index appears only once the frames are whole
+    for old in folder.glob("frames-*.f16"):
+        if old.name != index["file"]:
+            old.unlink()
+
+
+@dataclass(frozen=True)
+class _Half:
+    """`featurise` with its result in half precision, to send less between processes."""
+
+    featurise: Featurise
+
+    def __call__(self, path: str) -> NDArray[np.float16]:
+        return self.featurise(Path(path)).astype(np.float16)
+
+
+def _featurised(
+    utterances: Sequence[Utterance], featurise: Featurise, jobs: int
+) -> Iterable[NDArray[np.float16]]:
+    paths = [u.audio for u in utterances]
+    if jobs <= 1:
+        yield from map(_Half(featurise), paths)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(_Half(featurise), paths, chunksize=16)
