@@ -28,8 +28,8 @@ def load_audio(path: str | os.PathLike[str]) -> Samples:
         [n] float32, mono (the mean of the channels) at 16 kHz, full scale = 1.
 
     Raises:
-        AudioError: if the file is missing, empty, not audio, cut off, without samples, or has samples that
-            are not finite.
+        AudioError: if the file is missing, empty, not audio, without samples, cut off (if its header tells;
+            of WAV and Ogg, what is there is read), or has samples that are not finite.
     """
     _check_file(path)
     try:

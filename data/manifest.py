@@ -5,7 +5,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,33 +107,51 @@ def scan_manifest(
         ManifestError: if the file cannot be read.
     """
     path = Path(path)
-    if isinstance(splits, str):
-        raise TypeError(f"splits: expected a collection of names, got the text {splits!r}")
-    wanted = None if splits is None else frozenset(splits)
-    first_lines: dict[str, int] = {}  # id -> line
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    utterance = _parse(line, str(path.parent))
-                    first = first_lines.setdefault(utterance.id, number)
-                    if first != number:
-                        raise ValueError(f"id {utterance.id!r} is already in line {first}")
-                    if wanted is not None and utterance.split not in wanted:
-                        continue
-                    if check_audio and not os.path.isfile(utterance.audio):
-                        raise ValueError(f"audio: no such file: {utterance.audio}")
-                except ValueError as error:
-                    yield number, ManifestError(f"{path}:{number}: {error}")
-                else:
-                    yield number, utterance
+            yield from scan_lines(file, str(path), splits, os.path.isfile if check_audio else None)
     except OSError as error:
         raise ManifestError(f"{path}: cannot read the manifest: {error.strerror}") from error
 
 
+def scan_lines(
+    lines: Iterable[bytes], path: str, splits: Collection[str] | None, exists: Callable[[str], bool] | None
+) -> Iterator[tuple[int, Utterance | ManifestError]]:
+    """Reads a manifest's lines, wherever they come from.
+
+    Args:
+        lines: UTF-8, in order.
+        path: Of the manifest, or its URL: named in errors, and audio is relative to its folder.
+        splits: Which splits to yield; None: all.
+        exists: Says whether an audio file is there; None: not asked.
+
+    Yields:
+        As `scan_manifest`.
+    """
+    if isinstance(splits, str):
+        raise TypeError(f"splits: expected a collection of names, got the text {splits!r}")
+    wanted = None if splits is None else frozenset(splits)
+    folder = os.path.dirname(path)
+    first_lines: dict[str, int] = {}  # id -> line
+    for number, line in enumerate(lines, start=1):
+        try:
+            utterance = _parse(line, folder)
+            first = first_lines.setdefault(utterance.id, number)
+            if first != number:
+                raise ValueError(f"id {utterance.id!r} is already in line {first}")
+            if wanted is not None and utterance.split not in wanted:
+                continue
+            if exists is not None and not exists(utterance.audio):
+                raise ValueError(f"audio: no such file: {utterance.audio}")
+        except ValueError as error:
+            yield number, ManifestError(f"{path}:{number}: {error}")
+        else:
+            yield number, utterance
+
+
 def _parse(line: bytes, folder: str) -> Utterance:
     try:
-        text = line.decode("utf-8")
+        text = line.decode("utf-8").rstrip("\r\n")
         record = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repeated_key)
     except UnicodeDecodeError as error:
         got = f"byte 0x{line[error.start]:02x} at column {error.start + 1}"
@@ -149,10 +167,9 @@ def _parse(line: bytes, folder: str) -> Utterance:
         if name not in _KNOWN:
             raise ValueError(f"unknown key {name!r}; known: {', '.join(f.name for f in _FIELDS)}")
     utterance = Utterance(**record)
-    # An absolute path stays as it is: os.path.join drops what stands before one.
-    return dataclasses.replace(
-        utterance, audio=os.path.join(folder, utterance.audio), seconds=float(utterance.seconds)
-    )
+    # A URL or an absolute path stays as it is: os.path.join drops what stands before the latter.
+    audio = utterance.audio if "://" in utterance.audio else os.path.join(folder, utterance.audio)
+    return dataclasses.replace(utterance, audio=audio, seconds=float(utterance.seconds))
 
 
 def _no_constant(name: str) -> float:
@@ -213,6 +230,8 @@ def _write_lines(file: Any, utterances: Iterable[Utterance], folder: Path) -> in
 
 
 def _relative(audio: str, folder: Path) -> str:
+    if "://" in audio:
+        return audio
     absolute = os.path.normpath(os.path.abspath(audio))
     root = os.path.join(os.path.normpath(folder), "")
     return absolute[len(root) :] if absolute.startswith(root) else absolute

@@ -1,0 +1,181 @@
+"""The command `asr-data`: corpora to manifests, synthetic speech, and checks of manifests.
+
+Exit status: 0 all is well, 1 the data is not, 2 the command line is not.
+"""
+
+import enum
+import os
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from data.audio import SAMPLE_RATE, AudioError, load_audio
+from data.corpora.readers import READERS
+from data.corpora.reading import refuse
+from data.manifest import ManifestError, Utterance, scan_manifest, write_manifest
+from data.synthesize import FORMATS, SynthesisConfig, synthesize
+
+app = typer.Typer(
+    help="Corpora, manifests and synthetic speech.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+Corpus = enum.StrEnum("Corpus", {name: name for name in READERS})  # type: ignore[misc]  # members are the readers
+AudioFormat = enum.StrEnum("AudioFormat", {name: name for name in FORMATS})  # type: ignore[misc]  # likewise
+SHOWN_PROBLEMS = 20
+LENGTH_TOLERANCE_SECONDS = 0.1  # between a manifest and decoded audio: codecs pad
+_NORMAL = re.compile(r"(?:[a-z']+(?: [a-z']+)*)?")
+_DEFAULTS = SynthesisConfig()
+_DEFAULT_FORMAT = AudioFormat(_DEFAULTS.format)
+_PROCESSORS = os.cpu_count() or 1
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[Corpus, typer.Argument(help="Which layout the folder has.")],
+    folder: Annotated[Path, typer.Argument(help="Where the corpus lies.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The manifest to write.")],
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="A part to read (librispeech, commonvoice; may repeat), or the name for all."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unusable utterance.")] = False,
+) -> None:
+    """Write the manifest of a corpus."""
+    skipped: list[str] = []
+    reader = READERS[corpus.value]
+    with _progress() as bar:
+        task = bar.add_task("utterances", total=None)
+        utterances = []
+        for utterance in reader(folder.absolute(), split or (), refuse if strict else skipped.append):
+            utterances.append(utterance)
+            bar.advance(task)
+    _say_problems(skipped, "skipped")
+    if not utterances:
+        raise ManifestError(f"{folder}: expected utterances, found none that can be used")
+    write_manifest(output, utterances)
+    _say_summary(utterances)
+    typer.echo(f"Wrote {len(utterances)} utterances to {output}.")
+
+
+@app.command(name="synthesize")
+def synthesize_command(
+    text: Annotated[Path, typer.Argument(help="One sentence a line; .xz is read as it is.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for audio and manifest.jsonl.")],
+    voices: Annotated[
+        list[str] | None,
+        typer.Option(help="ENGINE or ENGINE:PATTERN, as in 'espeak-ng:en-us*'; may repeat. Default: all."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Utterances to make in all.")] = _DEFAULTS.count,
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = _DEFAULTS.seed,
+    format: Annotated[AudioFormat, typer.Option(help="Of the audio files.")] = _DEFAULT_FORMAT,
+    split: Annotated[str, typer.Option(help="The utterances' split.")] = _DEFAULTS.split,
+    max_words: Annotated[int, typer.Option(min=1, help="Leave longer sentences out.")] = _DEFAULTS.max_words,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Synthesisers at once.")] = _PROCESSORS,
+) -> None:
+    """Make synthetic speech from a text; a second run goes on where the first was stopped."""
+    config = SynthesisConfig(
+        voices=tuple(voices or _DEFAULTS.voices),
+        count=count,
+        seed=seed,
+        format=format.value,
+        split=split,
+        max_words=max_words,
+    )
+    with _progress() as bar:
+        task = bar.add_task("utterances", total=count)
+        summary = synthesize(
+            text, output, config, jobs=jobs, progress=lambda done, total: bar.update(task, completed=done)
+        )
+    _say_problems(summary.failures, "failed")
+    typer.echo(f"Made {summary.made} utterances; {output / 'manifest.jsonl'} has {summary.total}.")
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    manifest: Annotated[Path, typer.Argument(help="The manifest to check.")],
+    audio: Annotated[bool, typer.Option(help="Whether audio files must be there.")] = True,
+    decode: Annotated[bool, typer.Option("--decode", help="Decode all audio, and compare lengths.")] = False,
+) -> None:
+    """Check every line of a manifest; print hours and speakers of its splits."""
+    problems: list[str] = []
+    utterances: list[Utterance] = []
+    with _progress() as bar:
+        task = bar.add_task("utterances", total=None)
+        for number, found in scan_manifest(manifest, check_audio=audio or decode):
+            bar.advance(task)
+            if isinstance(found, ManifestError):
+                problems.append(str(found))
+                continue
+            utterances.append(found)
+            problems += [f"{manifest}:{number}: {what}" for what in _problems_of(found, decode)]
+    _say_summary(utterances)
+    _say_problems(problems, "problems")
+    if problems or not utterances:
+        raise ManifestError(f"{manifest}: {len(problems)} problems, {len(utterances)} utterances")
+
+
+def _problems_of(utterance: Utterance, decode: bool) -> Iterable[str]:
+    if utterance.text is not None and not _NORMAL.fullmatch(utterance.text):
+        yield f"text: expected a-z, ' and single spaces, got {utterance.text!r:.80}"
+    if decode:
+        try:
+            seconds = len(load_audio(utterance.audio)) / SAMPLE_RATE
+        except AudioError as error:
+            yield f"audio: {error}"
+        else:
+            if abs(seconds - utterance.seconds) > LENGTH_TOLERANCE_SECONDS:
+                yield f"seconds: expected {seconds:.3f}, as the audio has, got {utterance.seconds}"
+
+
+def _progress() -> Progress:
+    """A bar on standard error, gone when it is done; nothing where there is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _say_problems(problems: Sequence[str], title: str) -> None:
+    for problem in problems[:SHOWN_PROBLEMS]:
+        typer.echo(problem, err=True)
+    if problems:
+        more = f", the first {SHOWN_PROBLEMS} shown" if len(problems) > SHOWN_PROBLEMS else ""
+        typer.echo(f"{title}: {len(problems)}{more}", err=True)
+
+
+def _say_summary(utterances: Sequence[Utterance]) -> None:
+    splits: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        splits[utterance.split].append(utterance)
+    table = Table("split", *(("utterances", "hours", "speakers", "transcribed")), box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, members in splits.items():
+        hours = sum(u.seconds for u in members) / 3600
+        speakers, transcribed = len({u.speaker for u in members}), sum(u.text is not None for u in members)
+        table.add_row(name, str(len(members)), f"{hours:.2f}", str(speakers), str(transcribed))
+    Console(width=100).print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; what users can mend is said in one line, without a traceback."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="asr-data")
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Readers of public corpora, one file each: a folder in, utterances out."""

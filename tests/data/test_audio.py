@@ -1,0 +1,135 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from data.audio import AudioError, audio_seconds, load_audio
+
+
+def tone(rate: int, seconds: float = 0.5, hz: float = 440.0) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(int(rate * seconds)) / rate)
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.flac", "PCM_24"), ("a.wav", "FLOAT")]
+)
+def test_any_rate_and_depth(tmp_path: Path, rate: int, name: str, subtype: str) -> None:
+    soundfile.write(tmp_path / name, tone(rate), rate, subtype=subtype)
+    samples = load_audio(tmp_path / name)
+    assert samples.dtype == np.float32
+    assert samples.flags.c_contiguous
+    assert samples.shape == (8000,)
+    np.testing.assert_allclose(samples[400:-400], tone(16_000)[400:-400], atol=1e-3)
+    assert audio_seconds(tmp_path / name) == pytest.approx(0.5)
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    left, right = tone(8000), tone(8000, hz=300.0)
+    soundfile.write(path, np.stack([left, right], axis=1), 8000, subtype="FLOAT")
+    soundfile.write(tmp_path / "mono.wav", (left + right) / 2, 8000, subtype="FLOAT")
+    np.testing.assert_allclose(load_audio(path), load_audio(tmp_path / "mono.wav"), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.ogg", "OPUS"), ("a.ogg", "VORBIS"), ("a.mp3", "MPEG_LAYER_III")]
+)
+def test_lossy_formats(tmp_path: Path, name: str, subtype: str) -> None:
+    soundfile.write(tmp_path / name, tone(16_000, 2.0), 16_000, subtype=subtype)
+    samples = load_audio(tmp_path / name)
+    assert len(samples) == pytest.approx(32_000, abs=2400)
+    assert np.std(samples[8000:24_000]) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+    assert audio_seconds(tmp_path / name) == pytest.approx(len(samples) / 16_000, abs=0.01)
+
+
+def write_webm(path: Path, rate: int = 48_000) -> None:
+    """Stereo Opus in WebM, as browsers record it: libsndfile knows no WebM."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w", format="webm") as container:
+        stream = container.add_stream("libopus", rate=rate, layout="stereo")
+        sound = np.repeat((tone(rate, 1.0) * 32_767).astype(np.int16), 2)[None]  # interleaved
+        frame = av.AudioFrame.from_ndarray(sound, format="s16", layout="stereo")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+def test_what_libsndfile_cannot_open_goes_through_pyav(tmp_path: Path) -> None:
+    path = tmp_path / "browser.webm"
+    write_webm(path)
+    samples = load_audio(path)
+    assert len(samples) == pytest.approx(16_000, abs=700)
+    assert np.std(samples[4000:12_000]) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+    assert audio_seconds(path) == pytest.approx(1.0, abs=0.05)
+
+
+def test_without_pyav_the_reason_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.webm").write_bytes(b"\x1a\x45\xdf\xa3")
+    monkeypatch.setitem(sys.modules, "av", None)  # importing it raises
+    for read in (load_audio, audio_seconds):
+        with pytest.raises(
+            AudioError, match=r"a.webm: libsndfile cannot decode it \(.*\) and PyAV, .* not installed"
+        ):
+            read(tmp_path / "a.webm")
+
+
+def test_no_audio(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    path = tmp_path / "letter.wav"
+    path.write_text("Dear Sir or Madam, " * 50)
+    for read in (load_audio, audio_seconds):
+        with pytest.raises(AudioError, match=r"letter.wav: expected audio: .*; FFmpeg: Invalid data"):
+            read(path)
+
+
+def test_a_video_without_sound(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "silent.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=24)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    for read in (load_audio, audio_seconds):
+        with pytest.raises(
+            AudioError, match=r"silent.mp4: expected audio, got a file without an audio stream"
+        ):
+            read(path)
+
+
+def test_missing_and_empty_files(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    for read in (load_audio, audio_seconds):
+        with pytest.raises(AudioError, match=r"gone.wav: no such file"):
+            read(tmp_path / "gone.wav")
+        with pytest.raises(AudioError, match=r"empty.wav: expected audio, got an empty file"):
+            read(tmp_path / "empty.wav")
+        with pytest.raises(AudioError, match=r"no such file"):
+            read(tmp_path)
+
+
+def test_no_samples(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), 16_000)
+    for read in (load_audio, audio_seconds):
+        with pytest.raises(AudioError, match=r"a.wav: expected audio, got 0 samples"):
+            read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers(tmp_path: Path, value: float) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, value, 0.0]), 16_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"a.wav: expected finite samples, got NaN or infinity"):
+        load_audio(tmp_path / "a.wav")
+
+
+def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 32_000), 16_000)
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(AudioError, match=r"a.flac: "):
+        load_audio(path)
