@@ -138,7 +138,7 @@ def evaluate(
         hypotheses[key] = result.text
         progress(len(hypotheses), len(scored))
     compute = time.perf_counter() - started - loading
-    texts = tuple((u.id, u.text, hypotheses[u.id]) for u in scored)
+    texts = tuple((u.id, u.transcript, hypotheses[u.id]) for u in scored)
     speakers = {}
     for speaker in sorted({u.speaker for u in scored}):
         rows = [t for t in texts if by_id[t[0]].speaker == speaker]

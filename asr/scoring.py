@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from asr.errors import AsrError
 from asr.evaluate import Evaluation, evaluate
@@ -49,9 +49,11 @@ def score_manifest(
         for name in names:
             chosen = [u for u in utterances if u.split == name]
             bar = bars.add_task(name, total=len(chosen))
-            results[name] = evaluate(
-                recognizer, chosen, lambda done, total, bar=bar: bars.update(bar, completed=done)
-            )
+
+            def show(done: int, total: int, bar: TaskID = bar) -> None:
+                bars.update(bar, completed=done, total=total)
+
+            results[name] = evaluate(recognizer, chosen, show)
     if texts is not None:
         rows = [
             {"split": name, "id": i, "reference": r, "hypothesis": h}

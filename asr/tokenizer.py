@@ -26,7 +26,7 @@ class Tokenizer:
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
-            raise CheckpointError(f"expected a sentencepiece model, got {len(model)} bytes of something else") from error
+            raise CheckpointError(f"expected a sentencepiece model, got {len(model)} other bytes") from error
         self.model = model
         self.texts = [self._pieces.id_to_piece(i) for i in range(len(self))]
 

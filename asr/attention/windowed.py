@@ -78,7 +78,7 @@ class WindowedSelfAttention(keras.layers.Layer):
         return [ops.reshape(part, shape) for part in ops.split(qkv, 3, axis=-1)]
 
     def _attend(self, query: Any, key: Any, value: Any, mask: Any, rope: tuple[Any, Any]) -> tuple[Any, Any]:
-        """query [B, Q, H, d]; key, value [B, K, H, d] -> context [B, Q, D], weights [B, H, Q, K]."""
+        """Query [B, Q, H, d]; key, value [B, K, H, d] -> context [B, Q, D], weights [B, H, Q, K]."""
         cosine, sine = rope
         count = query.shape[1]
         query = _rotated(query, cosine[-count:], sine[-count:])
@@ -101,7 +101,8 @@ class WindowedSelfAttention(keras.layers.Layer):
             [B, S, D].
         """
         rope = rotation(0, x.shape[1], self.head_dim)
-        return self._attend(*self._project(x), mask, rope)[0]
+        query, key, value = self._project(x)
+        return self._attend(query, key, value, mask, rope)[0]
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """An empty cache: keys and values [B, L, D]."""

@@ -94,8 +94,9 @@ class Encoder(keras.layers.Layer):
         """
         x, subsampling = self.subsampling.step(self._normalised(frames), state["subsampling"])
         layers, seen = {}, state["seen"]
+        lower_valid = None if valid is None else 2 * valid
         for layer in self.lower:
-            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], 2 * seen, None if valid is None else 2 * valid)
+            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], 2 * seen, lower_valid)
         x = self.stacking(x)
         for layer in self.upper:
             x, layers[layer.name] = layer.step(x, state["layers"][layer.name], seen, valid)

@@ -31,7 +31,7 @@ def _scan(emit: Any, skips: Any, valid: Any, first: Any, reverse: bool) -> Any:
 
 
 @fused
-def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any) -> tuple[Any, Any]:
+def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior: Any) -> tuple[Any, Any]:
     """Forward and backward pass.
 
     Args:
@@ -39,6 +39,7 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any) -> tu
         targets: [B, U] int32.
         frames: [B] int32, valid frames of each recording.
         labels: [B] int32, valid labels of each recording.
+        prior: [B, S, U] float32, added to the log-probability of each label at each frame.
 
     Returns:
         Loss [B] (0 where the labels do not fit the frames) and posteriors [B, S, V + 1], summing to one over symbols.
@@ -49,6 +50,8 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any) -> tu
     symbol = _extended(targets, symbols - 1)  # [B, 2U + 1]
     one_hot = ops.one_hot(symbol, symbols, dtype="float32")  # [B, 2U + 1, V + 1]
     emit = ops.matmul(log_probs, ops.transpose(one_hot, (0, 2, 1)))  # [B, S, 2U + 1]
+    between = ops.reshape(ops.stack([ops.zeros_like(prior), prior], axis=3), (-1, count, width - 1))
+    emit = emit + ops.concatenate([between, ops.zeros_like(emit[..., :1])], axis=-1)  # blanks have no prior
     emit = ops.transpose(emit, (1, 0, 2))
     valid = ops.transpose(ops.arange(count, dtype="int32")[None, :] < frames[:, None], (1, 0))[:, :, None]
     other = symbol != ops.concatenate([ops.full_like(symbol[:, :2], -1), symbol[:, :-2]], axis=1)
@@ -82,7 +85,7 @@ def _log_softmax(logits: Any) -> Any:
     return ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
 
 
-def ctc_loss(logits: Any, targets: Any, frames: Any, labels: Any) -> Any:
+def ctc_loss(logits: Any, targets: Any, frames: Any, labels: Any, prior: Any = None) -> Any:
     """Negative log-likelihood of the labels under CTC.
 
     Args:
@@ -90,12 +93,15 @@ def ctc_loss(logits: Any, targets: Any, frames: Any, labels: Any) -> Any:
         targets: [B, U] int32, padded with any symbol.
         frames: [B] int32, valid frames of each recording.
         labels: [B] int32, valid labels of each recording.
+        prior: [B, S, U] logarithm of a prior on when each label is said (`asr.objectives.prior`); None: none.
 
     Returns:
         [B] float32; 0, with no gradient, where the labels do not fit into the frames.
     """
     log_probs = _log_softmax(logits)
-    results = ctc_posteriors(ops.stop_gradient(log_probs), targets, frames, labels)
+    if prior is None:
+        prior = ops.zeros((*log_probs.shape[:2], targets.shape[1]), "float32")
+    results = ctc_posteriors(ops.stop_gradient(log_probs), targets, frames, labels, prior)
     loss, posterior = (ops.stop_gradient(x) for x in results)
     linear = -ops.sum(posterior * log_probs, axis=(1, 2))
     return loss + linear - ops.stop_gradient(linear)

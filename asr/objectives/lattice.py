@@ -1,8 +1,8 @@
 """The exact likelihood of labels given blocks: the sum over all alignments of labels to blocks.
 
-p(y | x) = Σ over all ways to put U labels into N blocks (Jaitly et al. 2016, section 2.3), which is exact and cheap when
-the predictor sees labels only. With L_n(u) = Σ_{j <= u} log p(y_j | n, j - 1), e_n(u) the log-probability of entering
-block n with u labels emitted, and a_n(u) of leaving off inside it:
+p(y | x) = Σ over all ways to put U labels into N blocks (Jaitly et al. 2016, section 2.3), which is exact and cheap
+when the predictor sees labels only. With L_n(u) = Σ_{j <= u} log p(y_j | n, j - 1), e_n(u) the log-probability of
+entering block n with u labels emitted, and a_n(u) of leaving off inside it:
 
     a_n     = L_n + cumlogsumexp(e_n - L_n)
     e_{n+1} = a_n + log p(<e> | n, ·)
@@ -37,7 +37,7 @@ def _forward(label: Any, end: Any, valid: Any) -> tuple[Any, Any]:
 
 
 def _backward(label: Any, end: Any, valid: Any, last: Any) -> tuple[Any, Any]:
-    """Scans blocks backwards from `last` [B, U + 1]: log-probability of the rest, from inside and on leaving a block."""
+    """Scans blocks backwards from `last` [B, U + 1]: log-probability of the rest, inside and on leaving a block."""
 
     def block(leaving: Any, arcs: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         label, end, valid = arcs
@@ -68,8 +68,8 @@ def block_posteriors(label: Any, end: Any, blocks: Any, labels: Any) -> tuple[An
     valid = (ops.arange(count, dtype="int32")[None, :] < blocks[:, None])[:, :, None]  # [B, N, 1]
     emits = valid & (u < labels[:, None])[:, None]  # [B, N, U + 1]
     ends = valid & (u <= labels[:, None])[:, None]
-    # Past a recording's last label the arcs out of the block are closed; its label arcs there are 0 and not log 0, which
-    # would drown the cumulative sums. Past its last block every state passes through unchanged.
+    # Past a recording's last label the arcs out of the block are closed; its label arcs there are 0 and not log 0,
+    # which would drown the cumulative sums. Past its last block every state passes through unchanged.
     label = ops.where(emits, label, 0.0)
     end = ops.where(ends, end, ops.where(valid, LOG_ZERO, 0.0))
     label_n, end_n, valid_n = (ops.transpose(x, (1, 0, 2)) for x in (label, end, valid))
@@ -83,7 +83,9 @@ def block_posteriors(label: Any, end: Any, blocks: Any, labels: Any) -> tuple[An
     return -log_p, ops.where(emits, of_label, 0.0), ops.where(ends, of_end, 0.0)
 
 
-def block_lattice_loss(label: Any, end: Any, blocks: Any, labels: Any, delay_penalty: float = 0.0) -> Any:
+def block_lattice_loss(
+    label: Any, end: Any, blocks: Any, labels: Any, delay_penalty: float = 0.0, prior: Any = None
+) -> Any:
     """Negative log-likelihood of the labels, summed over every alignment to blocks.
 
     Args:
@@ -92,11 +94,13 @@ def block_lattice_loss(label: Any, end: Any, blocks: Any, labels: Any, delay_pen
         blocks: [B] int32, N of each recording, at least 1.
         labels: [B] int32, U of each recording.
         delay_penalty: λ of FastEmit (Yu et al. 2021, 2010.11148, equation 11): label arcs' gradient times 1 + λ.
+        prior: [B, N, U + 1] logarithm of a prior on the block of each label (`asr.objectives.prior`); None: none.
 
     Returns:
         [B] float32. Its value does not depend on `delay_penalty`, its gradient does.
     """
-    fixed = [ops.stop_gradient(x) for x in (label, end)]
+    shaped = label if prior is None else label + prior
+    fixed = [ops.stop_gradient(x) for x in (shaped, end)]
     loss, of_label, of_end = (ops.stop_gradient(x) for x in block_posteriors(*fixed, blocks, labels))
     # Fisher's identity: d log p / d log arc is the arc's posterior, so this sum has the loss's gradient.
     arcs = (1.0 + delay_penalty) * of_label * label + of_end * end

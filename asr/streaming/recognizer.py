@@ -1,11 +1,11 @@
 """Recognition in Python: `Recognizer` holds a model and its compiled step, `Stream` one stream of audio.
 
-    recognizer = Recognizer(chunk_ms=320)
-    stream = recognizer.stream()
-    for samples in microphone:
-        for event in stream.accept(samples):
-            print(event)
-    print(stream.finish().text)
+recognizer = Recognizer(chunk_ms=320)
+stream = recognizer.stream()
+for samples in microphone:
+for event in stream.accept(samples):
+print(event)
+print(stream.finish().text)
 """
 
 from collections.abc import Iterable, Iterator
@@ -170,6 +170,8 @@ class Stream(AbstractContextManager["Stream"]):
                 if stream is self:
                     yield from events
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Frees the stream's place."""
         self._recognizer.release(self)

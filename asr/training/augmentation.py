@@ -37,14 +37,14 @@ class FrameAugmenter:
             frames = spectral.gain(frames, rng.uniform(-c.gain_db, c.gain_db))
         if self.noises and rng.random() < c.noise_probability:
             noise = self._noise(len(frames), rng)
-            frames = spectral.add_noise(frames, noise, rng.uniform(*c.noise_snr_db))
+            frames = spectral.add_noise(frames, noise, rng.uniform(c.noise_snr_db[0], c.noise_snr_db[1]))
         return spectral.spec_augment(
             frames, rng, c.frequency_masks, c.frequency_width, c.time_masks, c.time_fraction, self.fill
         )
 
     def _noise(self, count: int, rng: np.random.Generator) -> Frames:
         """`count` frames of a random noise from a random place, repeated if it is too short."""
-        noise = self.noises[rng.integers(len(self.noises))]
+        noise = self.noises[int(rng.integers(len(self.noises)))]
         start = int(rng.integers(len(noise)))
         return np.take(noise, np.arange(start, start + count), axis=0, mode="wrap")
 

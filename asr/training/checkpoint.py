@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from asr.errors import CheckpointError
 
 
-def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
     """Writes named arrays and a JSON-able description to one .npz file; a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -54,13 +54,19 @@ def assign_weights(variables: Sequence[Any], weights: Mapping[str, NDArray[Any]]
     wanted = [v for v in variables if not _is_seed(v)]
     for variable in wanted:
         if variable.path not in weights:
-            raise CheckpointError(f"{where}: no weights for {variable.path}: the checkpoint is of another configuration")
+            raise CheckpointError(f"{where}: no weights for {variable.path}: it is of another configuration")
         found = weights[variable.path].shape
         if tuple(found) != tuple(variable.shape):
             expected = list(variable.shape)
             raise CheckpointError(f"{where}: {variable.path}: expected shape {expected}, got {list(found)}")
     for variable in wanted:
         variable.assign(weights[variable.path].astype(np.float32))
+
+
+def part(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    """Arrays of one part of a checkpoint ("weights" or a slot of the optimiser), by variable path."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def _is_seed(variable: Any) -> bool:

@@ -90,6 +90,7 @@ class LossConfig:
         pieces: Wordpiece CTC at 80 ms.
         transducer: The block lattice.
         transducer_after: Step at which the transducer's loss comes in; before, it is not computed.
+        prior_steps: Steps over which the prior on when labels are said fades out (`asr.objectives.prior`); 0: none.
         delay_penalty: λ of FastEmit.
         delay_penalty_after: Step at which the delay penalty comes in.
     """
@@ -99,6 +100,7 @@ class LossConfig:
     pieces: float = 0.3
     transducer: float = 1.0
     transducer_after: int = 1500
+    prior_steps: int = 0
     delay_penalty: float = 0.0
     delay_penalty_after: int = 0
 
@@ -114,6 +116,8 @@ class ScheduleConfig:
 
     Attributes:
         steps: Steps of the whole run.
+        optimiser: "adamw", or "muon" for the encoder's matrices and AdamW for the rest.
+        parts: Parts of a batch that are computed side by side (on two cores two are faster than one).
         peak_rate: Learning rate after warm-up.
         final_rate: Learning rate at the end of the cosine.
         warmup_steps: Steps of linear warm-up.
@@ -133,6 +137,8 @@ class ScheduleConfig:
     """
 
     steps: int = 6000
+    optimiser: str = "adamw"
+    parts: int = 1
     peak_rate: float = 1.5e-3
     final_rate: float = 2e-5
     warmup_steps: int = 300
@@ -154,6 +160,8 @@ class ScheduleConfig:
         """Checks the ranges."""
         _positive(self, "steps", "peak_rate", "clip", "checkpoint_steps", "evaluate_steps", "log_steps")
         _fraction(self, "ema")
+        if self.optimiser not in ("adamw", "muon"):
+            raise ConfigError(f'optimiser: expected "adamw" or "muon", got {self.optimiser!r}')
         if len(self.chunks) != len(self.chunk_weights):
             raise ConfigError(f"chunk_weights: expected {len(self.chunks)} numbers, got {len(self.chunk_weights)}")
 
@@ -177,3 +185,11 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     start_from: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks that the objective can train the model."""
+        if self.model.context_feedback and self.loss.objective == "full_sum":
+            raise ConfigError(
+                'objective: expected "viterbi" with context_feedback, got "full_sum": the state of a predictor that sees'
+                " contexts depends on the alignment, so the sum over alignments is not exact"
+            )

@@ -73,7 +73,7 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     for split, found in by_split.items():
         if not found:
             raise ConfigError(f"{data.manifest}: expected utterances of split {split!r}, found none")
-    train = [u for s in data.train for u in by_split[s]]
+    train = [u for s in data.train for u in by_split[s] if u.text]
     tokenizer = _tokenizer(config, base, train)
     noise = _noise_utterances(base / data.noise) if data.noise else []
     cache = build_cache(
@@ -86,7 +86,8 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         progress=_log_progress,
     )
     examples = [
-        Example(u, cache.spans[u.id][1], tuple(characters(u.text)), tuple(tokenizer.encode(u.text))) for u in train
+        Example(u, cache.spans[u.id][1], tuple(characters(u.transcript)), tuple(tokenizer.encode(u.transcript)))
+        for u in train
     ]
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
@@ -107,8 +108,10 @@ def _tokenizer(config: TrainConfig, base: Path, train: Sequence[Utterance]) -> T
     if config.data.tokenizer:
         tokenizer = read_tokenizer(base / config.data.tokenizer)
     else:
-        texts = [list(_sentences(base / t)) for t in config.data.texts]
-        tokenizer = train_tokenizer([u.text for u in train] + [s for t in texts for s in t], config.model.vocabulary)
+        sentences = [u.transcript for u in train]
+        for text in config.data.texts:
+            sentences += _sentences(base / text)
+        tokenizer = train_tokenizer(sentences, config.model.vocabulary)
     if len(tokenizer) != config.model.vocabulary:
         raise ConfigError(f"vocabulary: the tokenizer has {len(tokenizer)} pieces, got {config.model.vocabulary}")
     return tokenizer

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from asr.training.config import ScheduleConfig
+from asr.training.config import LossConfig, ScheduleConfig
 
 
 def learning_rate(step: int, config: ScheduleConfig) -> float:
@@ -21,3 +21,8 @@ def chunk_of(step: int, config: ScheduleConfig) -> int:
     weights = np.asarray(config.chunk_weights, float)
     rng = np.random.default_rng((config.seed, step, 7))
     return int(rng.choice(np.asarray(config.chunks), p=weights / weights.sum()))
+
+
+def prior_weight(step: int, config: LossConfig) -> float:
+    """Weight of the prior on when labels are said: from 1 down to 0 over `prior_steps`."""
+    return max(0.0, 1.0 - step / config.prior_steps) if config.prior_steps else 0.0

@@ -6,7 +6,8 @@ import tensorflow as tf
 from keras import ops
 
 from asr.training.config import TrainConfig
-from asr.training.optimiser import adamw, zero_slots
+from asr.training.optimiser import hidden_matrices, moments, move, orthogonal, zero_slots
+from asr.training.schedule import prior_weight
 from asr.transducer.model import Transducer
 
 
@@ -29,36 +30,67 @@ class TensorFlowStep:
             for slot, values in zero_slots(model.trainable_variables).items()
         }
         self._gradients = tf.function(self._compute, autograph=False)
-        self._update = tf.function(self._apply, jit_compile=True, autograph=False)
+        self.hidden = hidden_matrices(model.trainable_variables, config.schedule)
+        self._moments = tf.function(self._update_moments, jit_compile=True, autograph=False)
+        # Not by XLA, whose products in bfloat16 are slow on CPUs.
+        self._orthogonal = tf.function(lambda d: orthogonal(d, self.hidden), autograph=False)
+        self._move = tf.function(self._move_weights, jit_compile=True, autograph=False)
 
     def __call__(
         self, batch: dict[str, Any], chunk: int, block: int | None, step: int, rate: float, delay_penalty: float
     ) -> dict[str, float]:
         """Trains on one batch; returns the losses by name and the gradient's norm."""
-        losses, gradients = self._gradients(batch, tf.constant(chunk), block, delay_penalty)
-        norm = self._update(gradients, tf.constant(step + 1.0), tf.constant(rate))
+        prior = prior_weight(step, self.config.loss)
+        weight = tf.constant(prior) if prior > 0.0 else None
+        losses, gradients = self._gradients(batch, tf.constant(chunk), block, delay_penalty, weight)
+        count = tf.constant(step + 1.0)
+        directions, norm = self._moments(gradients, count)
+        if any(self.hidden):
+            directions = self._orthogonal(directions)
+        self._move(directions, count, tf.constant(rate), norm)
         return {name: float(value) for name, value in losses.items()} | {"norm": float(norm)}
 
-    def _compute(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float) -> Any:
+    def _compute(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, prior: Any) -> Any:
+        """Losses and gradients, of the batch's parts side by side: they run at the same time on several cores."""
+        size = batch["frames"].shape[0]
+        parts = self.config.schedule.parts if size % self.config.schedule.parts == 0 else 1
+        rows = size // parts
+        found = []
+        for start in range(0, size, rows):
+            part = {name: value[start : start + rows] for name, value in batch.items()}
+            found.append(self._part(part, chunk, block, delay_penalty, prior))
+        losses = {name: tf.add_n([f[0][name] for f in found]) / parts for name in found[0][0]}
+        gradients = [tf.add_n(list(g)) / parts for g in zip(*(f[1] for f in found), strict=True)]
+        return losses, gradients
+
+    def _part(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, prior: Any) -> Any:
         weights = self.config.loss
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
-            losses = self.model.losses_of(batch, chunk, block, delay_penalty=delay_penalty, training=True)
+            options = {"objective": weights.objective, "delay_penalty": delay_penalty, "prior_weight": prior}
+            losses = self.model.losses_of(batch, chunk, block, **options, training=True)
             total = sum(getattr(weights, name) * loss for name, loss in losses.items())
         gradients = tape.gradient(total, self.variables)
-        gradients = [
+        return losses, [
             tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
             for g, v in zip(gradients, self.variables, strict=True)
         ]
-        return losses, gradients
 
-    def _apply(self, gradients: list[Any], step: Any, rate: Any) -> Any:
-        weights = [ops.convert_to_tensor(v) for v in self.variables]
+    def _update_moments(self, gradients: list[Any], count: Any) -> Any:
         slots = {name: [ops.convert_to_tensor(v) for v in values] for name, values in self.slots.items()}
-        new_weights, new_slots, norm = adamw(weights, gradients, slots, step, rate, self.config.schedule)
-        for variable, value in zip(self.variables, new_weights, strict=True):
-            variable.assign(value)
-        for name, values in new_slots.items():
-            for variable, value in zip(self.slots[name], values, strict=True):
-                variable.assign(value)
-        return norm
+        directions, new, norm = moments(gradients, slots, count, self.config.schedule, self.hidden)
+        for name, values in new.items():
+            _assign(self.slots[name], values)
+        return directions, norm
+
+    def _move_weights(self, directions: list[Any], count: Any, rate: Any, norm: Any) -> None:
+        weights = [ops.convert_to_tensor(v) for v in self.variables]
+        averages = [ops.convert_to_tensor(v) for v in self.slots["average"]]
+        moved, averages = move(weights, directions, averages, count, rate, norm, self.config.schedule)
+        _assign(self.variables, moved)
+        _assign(self.slots["average"], averages)
+
+
+def _assign(variables: list[Any], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

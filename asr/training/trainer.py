@@ -1,10 +1,11 @@
-"""A training run: `asr train CONFIG`. Stops anywhere, resumes exactly there (at most one checkpoint interval is lost)."""
+"""A training run: `asr train CONFIG`. It stops anywhere and resumes exactly there."""
 
 import csv
 import dataclasses
 import json
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from asr.training.checkpoint import (
     checkpoint_path,
     checkpoint_steps,
     load_arrays,
+    part,
     prune,
     save_arrays,
     weights_of,
@@ -66,6 +68,8 @@ class Trainer:
         self.augment = FrameAugmenter(config.augment, self.corpus.noises, float(self.corpus.mean.mean()))
         self.step = 0
         self.audio_seconds = 0.0
+        self.stop_requested = False
+        self.first_step = 0
         if config.start_from and not checkpoint_steps(run):
             self._start_from(base / config.start_from)
         self.stepper = _stepper(self.model, config)
@@ -74,19 +78,20 @@ class Trainer:
     def train(self, until: float | None = None) -> None:
         """Trains to the last step, or to the time `until` (of `time.time`)."""
         schedule = self.config.schedule
-        started, heard = time.time(), self.audio_seconds
+        started, heard, self.first_step = time.time(), self.audio_seconds, self.step
         recent: list[dict[str, float]] = []
         for batch in self._batches():
             recent.append(self._train_step(batch))
             if self.step % schedule.log_steps == 0:
                 self._log_progress(recent, time.time() - started, self.audio_seconds - heard)
                 recent = []
-            stopping = self.step == schedule.steps or (until is not None and time.time() > until)
-            if stopping or self.step % schedule.checkpoint_steps == 0:
+            finished = self.step == schedule.steps
+            interrupted = self.stop_requested or (until is not None and time.time() > until)
+            if finished or interrupted or self.step % schedule.checkpoint_steps == 0:
                 self.save()
-            if stopping or self.step % schedule.evaluate_steps == 0:
+            if finished or self.step % schedule.evaluate_steps == 0:
                 self.evaluate()
-            if stopping:
+            if finished or interrupted:
                 break
 
     def _train_step(self, batch: dict[str, Any]) -> dict[str, float]:
@@ -111,7 +116,7 @@ class Trainer:
             skip = max(0, self.step - first)
             if skip < len(plan):
                 log.info("epoch %d: %d batches", epoch, len(plan))
-                yield from prefetched(lambda i, plan=plan, e=epoch: self._make(plan[i], e, i), range(skip, len(plan)))
+                yield from prefetched(partial(self._make, plan, epoch), range(skip, len(plan)))
             first += len(plan)
             if first >= schedule.steps:
                 return
@@ -127,20 +132,23 @@ class Trainer:
             short_first=epoch < schedule.short_first_epochs,
         )
 
-    def _make(self, planned: PlannedBatch, epoch: int, index: int) -> dict[str, NDArray[Any]]:
+    def _make(self, plan: list[PlannedBatch], epoch: int, index: int) -> dict[str, NDArray[Any]]:
         rng = np.random.default_rng((self.config.schedule.seed, epoch, index))
-        return assemble(planned, self.corpus.train, self.corpus.features.__getitem__, SILENCE, rng, self.augment)
+        return assemble(plan[index], self.corpus.train, self.corpus.features.__getitem__, SILENCE, rng, self.augment)
 
     def _log_progress(self, recent: list[dict[str, float]], seconds: float, heard: float) -> None:
         names = {name for values in recent for name in values}
         means = {n: float(np.mean([v[n] for v in recent if n in v])) for n in sorted(names)}
         speed = heard / max(seconds, 1e-9)
+        left = (self.config.schedule.steps - self.step) * seconds / max(1, self.step - self.first_step)
         row = {"step": self.step, "hours": round(self.audio_seconds / 3600, 2), "speed": round(speed, 1)}
         row |= {n: round(v, 5) for n, v in means.items()}
         self._append("train.csv", row)
         text = " ".join(f"{n} {v:.3f}" for n, v in means.items() if n != "rate")
-        log.info("step %d/%d %s, %.1f h heard, %.0f x real time", self.step, self.config.schedule.steps, text,
-                 self.audio_seconds / 3600, speed)  # fmt: skip
+        log.info(
+            "step %d/%d %s, %.1f h heard, %.0f x real time, %.0f min left",
+            *(self.step, self.config.schedule.steps, text, self.audio_seconds / 3600, speed, left / 60),
+        )
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
         path = self.run / name
@@ -185,7 +193,7 @@ class Trainer:
                 lengths[row] = counts[i]
                 frames[row, : counts[i]] = self.corpus.features[utterances[i].id]
             for i, found in zip(rows, decoder(frames, lengths), strict=False):
-                references.append(utterances[i].text)
+                references.append(utterances[i].transcript)
                 for head, text in found.items():
                     texts.setdefault(head, []).append(text)
         return {head: float(jiwer.wer(references, found)) for head, found in texts.items()}
@@ -218,9 +226,9 @@ class Trainer:
             return
         path = checkpoint_path(self.run, steps[-1])
         arrays, meta = load_arrays(path)
-        assign_weights(self.model.variables, _part(arrays, "weights"), str(path))
+        assign_weights(self.model.variables, part(arrays, "weights"), str(path))
         for slot, variables in self.stepper.slots.items():
-            stored = _part(arrays, slot)
+            stored = part(arrays, slot)
             for name, variable in zip(self.stepper.names, variables, strict=True):
                 variable.assign(stored[name])
         self.step, self.audio_seconds = int(meta["step"]), float(meta["audio_seconds"])
@@ -229,14 +237,10 @@ class Trainer:
     def _start_from(self, path: Path) -> None:
         """Takes the averaged weights of another run's checkpoint, and none of its optimiser's state."""
         arrays, _ = load_arrays(path)
-        weights = _part(arrays, "weights") | _part(arrays, "average")
+        weights = weights_of(self.model.variables)  # heads that the other run did not have stay as they are
+        weights |= part(arrays, "weights") | part(arrays, "average")
         assign_weights(self.model.variables, weights, str(path))
         log.info("started from %s", path)
-
-
-def _part(arrays: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
-    prefix = f"{name}/"
-    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def _stepper(model: Transducer, config: TrainConfig) -> Any:

@@ -1,0 +1,112 @@
+"""Transcripts as text, JSON, SubRip (SRT) and WebVTT."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+from asr.errors import AsrError
+from asr.transcript import Transcript, Word
+
+LINE_CHARACTERS = 42  # of a subtitle line, as broadcasters' guidelines have it
+CUE_LINES = 2
+CUE_MS = 7_000  # longest time a cue is shown
+PAUSE_MS = 1_000  # silence that starts a new cue
+SHORTEST_CUE_MS = 400  # a lone short word stays readable
+
+
+def format_transcript(transcript: Transcript, kind: str, model: str = "") -> str:
+    """A transcript in one of the formats, ending in a line feed.
+
+    Args:
+        transcript: What was recognised.
+        kind: "text" (a line per segment), "json", "srt" or "vtt".
+        model: Name of the model, for JSON.
+
+    Raises:
+        AsrError: for another format.
+    """
+    writers: dict[str, Callable[[], str]] = {
+        "text": lambda: "".join(f"{s.text}\n" for s in transcript.segments) or "\n",
+        "json": lambda: _json(transcript, model),
+        "srt": lambda: _srt(transcript),
+        "vtt": lambda: _vtt(transcript),
+    }
+    if kind not in writers:
+        raise AsrError(f"format: expected {', '.join(writers)}, got {kind!r}")
+    return writers[kind]()
+
+
+def _json(transcript: Transcript, model: str) -> str:
+    segments = [
+        {
+            "start_ms": s.start_ms,
+            "end_ms": s.end_ms,
+            "text": s.text,
+            "words": [{**asdict(w), "confidence": round(w.confidence, 4)} for w in s.words],
+        }
+        for s in transcript.segments
+    ]
+    value = {"text": transcript.text, "duration_ms": transcript.duration_ms, "model": model, "segments": segments}
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+
+
+def _timestamp(ms: int, mark: str) -> str:
+    """Hours, minutes, seconds and milliseconds; `mark` stands before the milliseconds."""
+    seconds, ms = divmod(ms, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{mark}{ms:03d}"
+
+
+def _wrapped(words: list[Word]) -> list[str]:
+    """Lines of at most `LINE_CHARACTERS`, unless a single word is longer."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + 1 + len(word.word) <= LINE_CHARACTERS:
+            lines[-1] += f" {word.word}"
+        else:
+            lines.append(word.word)
+    return lines
+
+
+def _cues(transcript: Transcript) -> Iterator[tuple[int, int, list[str]]]:
+    """Start, end and lines of each cue; cues do not overlap."""
+    groups: list[list[Word]] = []
+    for segment in transcript.segments:
+        cue: list[Word] = []
+        for word in segment.words:
+            if cue and (
+                word.start_ms - cue[-1].end_ms >= PAUSE_MS
+                or word.end_ms - cue[0].start_ms > CUE_MS
+                or len(_wrapped([*cue, word])) > CUE_LINES
+            ):
+                groups.append(cue)
+                cue = []
+            cue.append(word)
+        if cue:
+            groups.append(cue)
+    for i, cue in enumerate(groups):
+        start = cue[0].start_ms
+        end = max(min(cue[-1].end_ms, start + CUE_MS), start + SHORTEST_CUE_MS)
+        if i + 1 < len(groups):
+            end = max(start + 1, min(end, groups[i + 1][0].start_ms))
+        yield start, end, _wrapped(cue)
+
+
+def _srt(transcript: Transcript) -> str:
+    cues = (
+        f"{n}\n{_timestamp(start, ',')} --> {_timestamp(end, ',')}\n" + "\n".join(lines) + "\n"
+        for n, (start, end, lines) in enumerate(_cues(transcript), 1)
+    )
+    return "\n".join(cues) or "\n"
+
+
+def _vtt(transcript: Transcript) -> str:
+    cues = (
+        f"{_timestamp(start, '.')} --> {_timestamp(end, '.')}\n" + "\n".join(_escaped(line) for line in lines) + "\n"
+        for start, end, lines in _cues(transcript)
+    )
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def _escaped(text: str) -> str:
+    """Cue text as WebVTT wants it: & and < would start an entity or a tag, and > could end an arrow."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
