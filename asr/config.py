@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +43,8 @@ class ModelConfig:
         joint_dim: Width of the joint's hidden layer.
         vocabulary: V, wordpieces.
         characters: Symbols of the character CTC head, without its blank.
+        context_feedback: Whether the predictor also sees the context each label was emitted with, as in the original
+            paper; such a model is trained with the objective "viterbi" only.
         dropout: Rate on the branches of the encoder, in training.
         drop_path: Rate at which the last layer's branches are skipped, in training; lower layers less, linearly.
         label_dropout: Rate on the predictor's label embedding, in training.
@@ -61,6 +63,7 @@ class ModelConfig:
     joint_dim: int = 256
     vocabulary: int = 256
     characters: int = 28
+    context_feedback: bool = False
     dropout: float = 0.0
     drop_path: float = 0.0
     label_dropout: float = 0.2

@@ -28,12 +28,14 @@ class Example:
         frames: Number of log-mel frames (10 ms).
         characters: Symbols for the character CTC head.
         pieces: Wordpieces.
+        places: Share of the text said at the middle of each wordpiece, in [0, 1].
     """
 
     utterance: Utterance
     frames: int
     characters: tuple[int, ...]
     pieces: tuple[int, ...]
+    places: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def assemble(
 
     Returns:
         frames [B, T, bins] float32, frame_lengths [B], characters [B, Uc], character_lengths [B], pieces [B, Up],
-        piece_lengths [B], all int32 but the first.
+        piece_lengths [B], all int32; piece_places [B, Up] float32.
     """
     bucket, size = planned.bucket, len(planned.members)
     batch: dict[str, NDArray[Any]] = {
@@ -161,6 +163,7 @@ def assemble(
         "character_lengths": np.zeros(size, np.int32),
         "pieces": np.zeros((size, bucket.pieces), np.int32),
         "piece_lengths": np.zeros(size, np.int32),
+        "piece_places": np.ones((size, bucket.pieces), np.float32),
     }
     for row, (index, factor) in enumerate(planned.members):
         example = examples[index]
@@ -172,6 +175,7 @@ def assemble(
         for name, labels in (("character", example.characters), ("piece", example.pieces)):
             batch[f"{name}s"][row, : len(labels)] = labels
             batch[f"{name}_lengths"][row] = len(labels)
+        batch["piece_places"][row, : len(example.places)] = example.places
     return batch
 
 

@@ -50,7 +50,8 @@ def decode_block(
         return ops.logical_and(k < limit, ops.any(alive))
 
     def emit(k: Any, alive: Any, predictor: Any, labels: Any, log_probs: Any, places: Any, first: Any) -> Any:
-        logits, weights = joint.attend_stream(predictor, window, mask)  # [B, 1 + V], [B, H, K]
+        context, weights = joint.listen(predictor, window, mask)  # [B, J], [B, H, K]
+        logits = joint.score(predictor, context)  # [B, 1 + V]
         end_logit, scores = logits[:, 0] + end_bias, logits[:, 1:]
         label = ops.cast(ops.argmax(scores, axis=-1), "int32")
         score = ops.max(scores, axis=-1) - ops.logsumexp(scores, axis=-1) + ops.log_sigmoid(-end_logit)
@@ -61,7 +62,8 @@ def decode_block(
         labels = ops.where(here, label[:, None], labels)
         log_probs = ops.where(here, score[:, None], log_probs)
         places = ops.where(here, place[:, None], places)
-        predictor = ops.where(alive[:, None], model.predictor.step(label, predictor), predictor)
+        # Context feedback needs no state of its own: the next predictor state takes this label's context up at once.
+        predictor = ops.where(alive[:, None], model.predictor.step(label, predictor, context), predictor)
         return k + 1, alive, predictor, labels, log_probs, places, first
 
     start = (

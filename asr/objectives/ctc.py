@@ -31,7 +31,7 @@ def _scan(emit: Any, skips: Any, valid: Any, first: Any, reverse: bool) -> Any:
 
 
 @fused
-def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior: Any) -> tuple[Any, Any]:
+def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior: Any) -> tuple[Any, Any, Any]:
     """Forward and backward pass.
 
     Args:
@@ -42,7 +42,8 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior
         prior: [B, S, U] float32, added to the log-probability of each label at each frame.
 
     Returns:
-        Loss [B] (0 where the labels do not fit the frames) and posteriors [B, S, V + 1], summing to one over symbols.
+        Loss [B] (0 where the labels do not fit the frames), posteriors [B, S, V + 1], summing to one over symbols, and
+        progress [B, S]: the expected share of the labels said at each frame.
     """
     symbols, count = log_probs.shape[2], log_probs.shape[1]
     width = 2 * targets.shape[1] + 1
@@ -70,7 +71,10 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior
     posterior = ops.exp(ops.minimum(through - ops.where(fits, log_p, 0.0)[None, :, None], 0.0))
     posterior = ops.where(valid & fits[None, :, None], posterior, 0.0)  # [S, B, 2U + 1]
     by_symbol = ops.matmul(ops.transpose(posterior, (1, 0, 2)), one_hot)
-    return ops.where(fits, -log_p, 0.0), by_symbol
+    said = ops.sum(posterior * ops.cast(state + 1, "float32") / 2.0, axis=-1)  # [S, B] labels, one half in a label
+    progress = ops.minimum(said / ops.maximum(ops.cast(labels, "float32"), 1.0), 1.0)
+    progress = ops.where(valid[:, :, 0] & fits, progress, 1.0)
+    return ops.where(fits, -log_p, 0.0), by_symbol, ops.transpose(progress)
 
 
 def _extended(targets: Any, blank: int) -> Any:
@@ -86,7 +90,14 @@ def _log_softmax(logits: Any) -> Any:
 
 
 def ctc_loss(logits: Any, targets: Any, frames: Any, labels: Any, prior: Any = None) -> Any:
-    """Negative log-likelihood of the labels under CTC.
+    """Negative log-likelihood of the labels under CTC: the first result of `ctc_alignment`."""
+    return ctc_alignment(logits, targets, frames, labels, prior)[0]
+
+
+def ctc_alignment(
+    logits: Any, targets: Any, frames: Any, labels: Any, prior: Any = None
+) -> tuple[Any, Any]:
+    """Negative log-likelihood of the labels under CTC, and how far they have got at each frame.
 
     Args:
         logits: [B, S, V + 1], blank last.
@@ -96,12 +107,13 @@ def ctc_loss(logits: Any, targets: Any, frames: Any, labels: Any, prior: Any = N
         prior: [B, S, U] logarithm of a prior on when each label is said (`asr.objectives.prior`); None: none.
 
     Returns:
-        [B] float32; 0, with no gradient, where the labels do not fit into the frames.
+        Loss [B] float32: 0, with no gradient, where the labels do not fit into the frames; and progress [B, S], the
+        expected share of the labels said, which has no gradient.
     """
     log_probs = _log_softmax(logits)
     if prior is None:
         prior = ops.zeros((*log_probs.shape[:2], targets.shape[1]), "float32")
     results = ctc_posteriors(ops.stop_gradient(log_probs), targets, frames, labels, prior)
-    loss, posterior = (ops.stop_gradient(x) for x in results)
+    loss, posterior, progress = (ops.stop_gradient(x) for x in results)
     linear = -ops.sum(posterior * log_probs, axis=(1, 2))
-    return loss + linear - ops.stop_gradient(linear)
+    return loss + linear - ops.stop_gradient(linear), progress

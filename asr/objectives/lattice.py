@@ -103,6 +103,7 @@ def block_lattice_loss(
     fixed = [ops.stop_gradient(x) for x in (shaped, end)]
     loss, of_label, of_end = (ops.stop_gradient(x) for x in block_posteriors(*fixed, blocks, labels))
     # Fisher's identity: d log p / d log arc is the arc's posterior, so this sum has the loss's gradient.
-    arcs = (1.0 + delay_penalty) * of_label * label + of_end * end
-    linear = -ops.sum(ops.where(of_label + of_end > 0.0, arcs, 0.0), axis=(1, 2))
+    said = ops.where(of_label > 0.0, (1.0 + delay_penalty) * of_label * label, 0.0)
+    left = ops.where(of_end > 0.0, of_end * end, 0.0)
+    linear = -ops.sum(said + left, axis=(1, 2))
     return loss + linear - ops.stop_gradient(linear)

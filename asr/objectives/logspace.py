@@ -22,10 +22,10 @@ def cumulative_logsumexp(x: Any) -> Any:
 
 
 def shifted(x: Any, fill: float = LOG_ZERO) -> Any:
-    """x moved one place right along the last axis, `fill` put first."""
+    """X moved one place right along the last axis, `fill` put first."""
     return ops.concatenate([ops.full_like(x[..., :1], fill), x[..., :-1]], axis=-1)
 
 
 def shifted_left(x: Any, fill: float = LOG_ZERO) -> Any:
-    """x moved one place left along the last axis, `fill` put last."""
+    """X moved one place left along the last axis, `fill` put last."""
     return ops.concatenate([x[..., 1:], ops.full_like(x[..., :1], fill)], axis=-1)

@@ -8,7 +8,7 @@ print(event)
 print(stream.finish().text)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -95,7 +95,8 @@ class Recognizer:
             start_ms = stream.audio_ms
             stream.position = min(stream.position + engine.samples, stream.buffer.received)
             row = {name: values[stream.row] for name, values in out.items()}
-            results.append((stream, stream.words.accept(row, start_ms, stream.audio_ms)))
+            stream.pending += stream.words.accept(row, start_ms, stream.audio_ms)
+            results.append((stream, stream.take_events()))
         return results
 
     def release(self, stream: "Stream") -> None:
@@ -121,6 +122,7 @@ class Stream(AbstractContextManager["Stream"]):
         self.row, self.position = row, 0  # samples recognised
         self.buffer = StreamBuffer(engine.samples, engine.block * FRAME_SAMPLES)
         self.words = StreamWords(recognizer.tokenizer, recognizer.silence_ms)
+        self.pending: list[Event] = []  # events that another stream's call brought about
         self._recognizer = recognizer
 
     @property
@@ -139,13 +141,13 @@ class Stream(AbstractContextManager["Stream"]):
             samples: [n] mono float at 16 kHz, full scale 1; any number.
 
         Returns:
-            This stream's events. Other streams with a chunk ready are advanced too; theirs come from `advance`.
+            This stream's events. Other streams with a chunk ready advance too; theirs are kept for their next call.
 
         Raises:
             AsrError: if the samples are not mono, floating-point and finite, or after `finish`.
         """
         self.push(samples)
-        return list(self._drain())
+        return self._drain()
 
     def finish(self) -> Transcript:
         """Recognises what is left and ends the stream; its place is free again."""
@@ -164,11 +166,17 @@ class Stream(AbstractContextManager["Stream"]):
         """The finished segments."""
         return self.words.transcript(1000 * self.buffer.received // SAMPLE_RATE)
 
-    def _drain(self) -> Iterator[Event]:
+    def take_events(self) -> list[Event]:
+        """Events that were not returned yet."""
+        events, self.pending = self.pending, []
+        return events
+
+    def _drain(self) -> list[Event]:
+        events = self.take_events()
         while self.buffer.ready():
-            for stream, events in self._recognizer.advance():
-                if stream is self:
-                    yield from events
+            for stream, found in self._recognizer.advance():
+                (events if stream is self else stream.pending).extend(found)
+        return events
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -90,7 +90,9 @@ class LossConfig:
         pieces: Wordpiece CTC at 80 ms.
         transducer: The block lattice.
         transducer_after: Step at which the transducer's loss comes in; before, it is not computed.
-        prior_steps: Steps over which the prior on when labels are said fades out (`asr.objectives.prior`); 0: none.
+        prior_steps: Steps over which the prior that speech energy puts on characters fades out
+            (`asr.objectives.prior`); 0: none.
+        guide_steps: Steps over which the prior that the characters' alignment puts on wordpieces fades out; 0: none.
         delay_penalty: λ of FastEmit.
         delay_penalty_after: Step at which the delay penalty comes in.
     """
@@ -101,6 +103,7 @@ class LossConfig:
     transducer: float = 1.0
     transducer_after: int = 1500
     prior_steps: int = 0
+    guide_steps: int = 0
     delay_penalty: float = 0.0
     delay_penalty_after: int = 0
 
@@ -190,6 +193,6 @@ class TrainConfig:
         """Checks that the objective can train the model."""
         if self.model.context_feedback and self.loss.objective == "full_sum":
             raise ConfigError(
-                'objective: expected "viterbi" with context_feedback, got "full_sum": the state of a predictor that sees'
-                " contexts depends on the alignment, so the sum over alignments is not exact"
+                'objective: expected "viterbi" with context_feedback, got "full_sum": the state of a predictor that'
+                " sees contexts depends on the alignment, so the sum over alignments is not exact"
             )

@@ -85,13 +85,18 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         jobs=data.jobs,
         progress=_log_progress,
     )
-    examples = [
-        Example(u, cache.spans[u.id][1], tuple(characters(u.transcript)), tuple(tokenizer.encode(u.transcript)))
-        for u in train
-    ]
+    examples = [_example(u, cache.spans[u.id][1], tokenizer) for u in train]
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
     return Corpus(tokenizer, examples, dev, cache, [cache[u.id] for u in noise], mean, deviation)
+
+
+def _example(utterance: Utterance, frames: int, tokenizer: Tokenizer) -> Example:
+    pieces = tokenizer.encode(utterance.transcript)
+    ends = np.cumsum([len(tokenizer.texts[p]) for p in pieces])
+    middles = (ends - np.array([len(tokenizer.texts[p]) / 2 for p in pieces])) / max(1, ends[-1] if len(ends) else 1)
+    labels = tuple(characters(utterance.transcript)), tuple(pieces)
+    return Example(utterance, frames, *labels, tuple(float(m) for m in middles))
 
 
 def _log_progress(done: int, total: int) -> None:

@@ -39,7 +39,7 @@ class DevDecoder:
         self._encode, self._decode = _traced(self._encoded), _traced(self._block)
 
     def _encoded(self, frames: Any, lengths: Any) -> Any:
-        lower, upper = self.model(frames, lengths, self.chunk)
+        lower, upper = self.model(frames, lengths, chunk=self.chunk)
         heads = [ops.cast(head, "float32") for head in (self.model.characters(lower), self.model.pieces(upper))]
         return *heads, self.model.joint.frames(ops.cast(upper, "float32"))
 

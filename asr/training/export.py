@@ -27,7 +27,7 @@ def average_checkpoints(paths: Sequence[Path]) -> tuple[dict[str, NDArray[Any]],
     meta: dict[str, Any] = {}
     for path in paths:
         arrays, found = load_arrays(path)
-        if meta and found["model"] != meta["model"]:
+        if meta and from_dict(ModelConfig, found["model"]) != from_dict(ModelConfig, meta["model"]):
             raise CheckpointError(f"{path}: expected the same model configuration as {paths[0]}")
         meta = found
         for name, value in (part(arrays, "weights") | part(arrays, "average")).items():

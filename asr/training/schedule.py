@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from asr.training.config import LossConfig, ScheduleConfig
+from asr.training.config import ScheduleConfig
 
 
 def learning_rate(step: int, config: ScheduleConfig) -> float:
@@ -23,6 +23,6 @@ def chunk_of(step: int, config: ScheduleConfig) -> int:
     return int(rng.choice(np.asarray(config.chunks), p=weights / weights.sum()))
 
 
-def prior_weight(step: int, config: LossConfig) -> float:
-    """Weight of the prior on when labels are said: from 1 down to 0 over `prior_steps`."""
-    return max(0.0, 1.0 - step / config.prior_steps) if config.prior_steps else 0.0
+def fading(step: int, steps: int) -> float:
+    """From 1 at the first step down to 0 at step `steps`, linearly; 0 throughout if `steps` is 0."""
+    return max(0.0, 1.0 - step / steps) if steps else 0.0

@@ -7,7 +7,7 @@ from keras import ops
 
 from asr.training.config import TrainConfig
 from asr.training.optimiser import hidden_matrices, moments, move, orthogonal, zero_slots
-from asr.training.schedule import prior_weight
+from asr.training.schedule import fading
 from asr.transducer.model import Transducer
 
 
@@ -40,9 +40,10 @@ class TensorFlowStep:
         self, batch: dict[str, Any], chunk: int, block: int | None, step: int, rate: float, delay_penalty: float
     ) -> dict[str, float]:
         """Trains on one batch; returns the losses by name and the gradient's norm."""
-        prior = prior_weight(step, self.config.loss)
-        weight = tf.constant(prior) if prior > 0.0 else None
-        losses, gradients = self._gradients(batch, tf.constant(chunk), block, delay_penalty, weight)
+        loss = self.config.loss
+        # Faded out, a prior is still a tensor (0), so that nothing is traced anew.
+        priors = [tf.constant(fading(step, n)) if n else None for n in (loss.prior_steps, loss.guide_steps)]
+        losses, gradients = self._gradients(batch, tf.constant(chunk), block, delay_penalty, priors)
         count = tf.constant(step + 1.0)
         directions, norm = self._moments(gradients, count)
         if any(self.hidden):
@@ -50,7 +51,7 @@ class TensorFlowStep:
         self._move(directions, count, tf.constant(rate), norm)
         return {name: float(value) for name, value in losses.items()} | {"norm": float(norm)}
 
-    def _compute(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, prior: Any) -> Any:
+    def _compute(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, priors: Any) -> Any:
         """Losses and gradients, of the batch's parts side by side: they run at the same time on several cores."""
         size = batch["frames"].shape[0]
         parts = self.config.schedule.parts if size % self.config.schedule.parts == 0 else 1
@@ -58,16 +59,17 @@ class TensorFlowStep:
         found = []
         for start in range(0, size, rows):
             part = {name: value[start : start + rows] for name, value in batch.items()}
-            found.append(self._part(part, chunk, block, delay_penalty, prior))
+            found.append(self._part(part, chunk, block, delay_penalty, priors))
         losses = {name: tf.add_n([f[0][name] for f in found]) / parts for name in found[0][0]}
         gradients = [tf.add_n(list(g)) / parts for g in zip(*(f[1] for f in found), strict=True)]
         return losses, gradients
 
-    def _part(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, prior: Any) -> Any:
+    def _part(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, priors: Any) -> Any:
         weights = self.config.loss
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
-            options = {"objective": weights.objective, "delay_penalty": delay_penalty, "prior_weight": prior}
+            options = {"objective": weights.objective, "delay_penalty": delay_penalty, }
+            options |= {"prior_weight": priors[0], "guide_weight": priors[1]}
             losses = self.model.losses_of(batch, chunk, block, **options, training=True)
             total = sum(getattr(weights, name) * loss for name, loss in losses.items())
         gradients = tape.gradient(total, self.variables)

@@ -75,10 +75,10 @@ class BlockJoint(keras.layers.Layer):
 
     def frames(self, encoded: Any) -> Any:
         """Keys and values of encoder frames: [B, S, D] -> [B, S, 2J]."""
-        return ops.matmul(encoded, self.key_value)
+        return ops.matmul(encoded, ops.cast(self.key_value, encoded.dtype))
 
     def attend(self, states: Any, frames: Any, mask: Any) -> tuple[Any, Any]:
-        """Attention and hidden layer.
+        """Attention of every state over every block.
 
         Args:
             states: [B, U + 1, P] predictor states.
@@ -86,7 +86,7 @@ class BlockJoint(keras.layers.Layer):
             mask: [B, N, K] bool, frames that exist; B or N may be 1.
 
         Returns:
-            Logits [B, N, U + 1, 1 + V] (end-of-block first, bias not added) and weights [B, N, H, U + 1, K].
+            Contexts [B, N, U + 1, J] and weights [B, N, H, U + 1, K].
         """
         span, count, width = frames.shape[2], frames.shape[1], states.shape[1]
         keys, values = ops.split(frames, 2, axis=-1)
@@ -99,9 +99,34 @@ class BlockJoint(keras.layers.Layer):
         query = ops.transpose(ops.reshape(query, (-1, width, self.heads, self.head_dim)), (0, 2, 1, 3))
         weights = _attention(ops.matmul(query[:, None], keys), mask)  # [B, N, H, U + 1, K]
         context = ops.transpose(ops.matmul(weights, values), (0, 1, 3, 2, 4))  # [B, N, U + 1, H, d]
-        context = ops.matmul(ops.reshape(context, (-1, count, width, self.joint_dim)), self.context)
-        query = ops.matmul(states, self.state) + ops.cast(self.hidden_bias, keys.dtype)
-        return ops.matmul(_hidden(context, query), self.output_kernel), weights
+        return ops.reshape(context, (-1, count, width, self.joint_dim)), weights
+
+    def logits(self, states: Any, contexts: Any) -> Any:
+        """Hidden and output layer.
+
+        Args:
+            states: [B, U + 1, P] predictor states.
+            contexts: [B, N, U + 1, J], from `attend`.
+
+        Returns:
+            [B, N, U + 1, 1 + V], end-of-block first, bias not added.
+        """
+        states = ops.cast(states, contexts.dtype)
+        query = ops.matmul(states, self.state) + ops.cast(self.hidden_bias, contexts.dtype)
+        return ops.matmul(_hidden(ops.matmul(contexts, self.context), query), self.output_kernel)
+
+    def listen(self, state: Any, window: Any, mask: Any) -> tuple[Any, Any]:
+        """Attention of each stream over its own block; arguments as `attend_stream`.
+
+        Returns:
+            Contexts [B, J] and weights [B, H, K].
+        """
+        contexts, weights = self.attend(state[:, None], window[:, None], mask[:, None])
+        return contexts[:, 0, 0], weights[:, 0, :, 0]
+
+    def score(self, state: Any, context: Any) -> Any:
+        """Logits of each stream's next symbol: [B, P] states, [B, J] contexts -> [B, 1 + V], end-of-block first."""
+        return self.logits(state[:, None], context[:, None, None])[:, 0, 0] + self.output_bias
 
     def attend_stream(self, state: Any, window: Any, mask: Any) -> tuple[Any, Any]:
         """Scores of the next symbol of each stream, in its own block.
@@ -114,8 +139,8 @@ class BlockJoint(keras.layers.Layer):
         Returns:
             Logits [B, 1 + V], end-of-block first, and weights [B, H, K].
         """
-        logits, weights = self.attend(state[:, None], window[:, None], mask[:, None])
-        return logits[:, 0, 0] + self.output_bias, weights[:, 0, :, 0]
+        context, weights = self.listen(state, window, mask)
+        return self.score(state, context), weights
 
     def call(self, encoded: Any, states: Any, labels: Any, block: int) -> tuple[Any, Any]:
         """Arcs of the lattice.
@@ -129,10 +154,22 @@ class BlockJoint(keras.layers.Layer):
         Returns:
             Log-probabilities of labels and of end-of-block, [B, N, U + 1] float32 each.
         """
-        logits, _ = self.attend(states, *self.blocks(self.frames(encoded), block))
-        following = ops.concatenate([labels, ops.zeros_like(labels[:, :1])], axis=1)
+        contexts, _ = self.attend(states, *self.blocks(self.frames(encoded), block))
+        return self.arcs(states, contexts, ops.concatenate([labels, ops.zeros_like(labels[:, :1])], axis=1))
+
+    def arcs(self, states: Any, contexts: Any, following: Any) -> tuple[Any, Any]:
+        """Log-probabilities of the next label and of end-of-block.
+
+        Args:
+            states: [B, U, P] predictor states.
+            contexts: [B, N, U, J], from `attend`.
+            following: [B, U] int32, the label after each state.
+
+        Returns:
+            [B, N, U] float32 each.
+        """
         one_hot = ops.one_hot(following, self.vocabulary, dtype="float32")
-        return _log_probs(logits, ops.cast(self.output_bias, "float32"), one_hot)
+        return _log_probs(self.logits(states, contexts), ops.cast(self.output_bias, "float32"), one_hot)
 
     def blocks(self, frames: Any, block: int) -> tuple[Any, Any]:
         """Windows of every block: [B, S, 2J] -> [B, N, K, 2J] and a mask [1, N, K] of the frames that exist."""

@@ -9,14 +9,26 @@ from asr.config import ModelConfig
 from asr.encoder.encoder import FRAMES_PER_STEP, Encoder
 from asr.encoder.subsampling import STRIDE
 from asr.features import MEL_BINS
-from asr.objectives.ctc import ctc_loss
+from asr.objectives.ctc import ctc_alignment, ctc_loss
 from asr.objectives.lattice import block_lattice_loss
+from asr.objectives.prior import (
+    ALIGNED_SPREAD_LABELS,
+    SPREAD_LABELS,
+    SPREAD_SHARE,
+    even_places,
+    prior_over,
+    speech_progress,
+)
+from asr.objectives.viterbi import align, path_loss, viterbi_loss
+from asr.transducer.feedback import aligned_log_probs
 from asr.transducer.joint import MAX_BLOCK, BlockJoint
 from asr.transducer.predictor import Predictor
 
 
 class Transducer(keras.Model):
-    """Block-wise online-attention neural transducer (Jaitly et al. 2016, 1511.04868), label-only predictor.
+    """Block-wise online-attention neural transducer (Jaitly et al. 2016, 1511.04868).
+
+    Its predictor sees labels only, unless `config.context_feedback`.
 
     Args:
         config: Sizes.
@@ -27,7 +39,10 @@ class Transducer(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.encoder = Encoder(config, name="encoder")
-        self.predictor = Predictor(config.vocabulary, config.predictor_dim, config.label_dropout, name="predictor")
+        fed_back = config.joint_dim if config.context_feedback else 0
+        self.predictor = Predictor(
+            config.vocabulary, config.predictor_dim, config.label_dropout, fed_back, name="predictor"
+        )
         self.joint = BlockJoint(config, name="joint")
         self.characters = keras.layers.Dense(config.characters + 1, name="characters")
         self.pieces = keras.layers.Dense(config.vocabulary + 1, name="pieces")
@@ -40,7 +55,7 @@ class Transducer(keras.Model):
 
     def call(self, frames: Any, lengths: Any, chunk: Any, training: bool = False) -> tuple[Any, Any]:
         """Encodes whole recordings; see `Encoder.call`."""
-        return self.encoder(frames, lengths, chunk, training=training)
+        return self.encoder(frames, lengths, chunk=chunk, training=training)
 
     def losses_of(
         self,
@@ -48,37 +63,98 @@ class Transducer(keras.Model):
         chunk: Any,
         block: int | None,
         *,
+        objective: str = "full_sum",
         delay_penalty: float = 0.0,
+        prior_weight: Any = None,
+        guide_weight: Any = None,
         training: bool = False,
     ) -> dict[str, Any]:
         """Losses of a batch, each in nats per label.
 
         Args:
-            batch: frames [B, T, 80]; frame_lengths [B]; characters [B, Uc] and character_lengths [B]; pieces [B, Up] and
-                piece_lengths [B]. T a multiple of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding.
+            batch: frames [B, T, 80]; frame_lengths [B]; characters [B, Uc] and character_lengths [B]; pieces [B, Up],
+                piece_lengths [B] and piece_places [B, Up], the share of the text at each one's middle. T a multiple of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding.
             chunk: Encoder frames per chunk, of self-attention.
             block: W of the joint; None leaves the transducer's loss out.
+            objective: Of the transducer: "full_sum" (every alignment) or "viterbi" (cross-entropy on the best one).
             delay_penalty: λ of FastEmit.
+            prior_weight: Scalar, weight of the prior that the speech's energy puts on characters; None: no prior.
+            guide_weight: Scalar, weight of the prior that the characters' alignment puts on wordpieces; None: no prior.
             training: Whether dropout acts.
 
         Returns:
             Scalars by name: "characters" and "pieces" (CTC), "transducer" if `block` is given.
+
+        Raises:
+            ValueError: for an unknown objective, or "full_sum" with context feedback.
         """
+        allowed = ("viterbi",) if self.config.context_feedback else ("full_sum", "viterbi")
+        if block is not None and objective not in allowed:
+            raise ValueError(f"objective: expected {' or '.join(allowed)}, got {objective!r}")
         # A stream's last chunk is filled up with silence, which the model hears; so does training.
         unit = FRAMES_PER_STEP * ops.minimum(ops.convert_to_tensor(chunk, "int32"), MAX_BLOCK)
         lengths = ((batch["frame_lengths"] + unit - 1) // unit) * unit
         lower, upper = self(batch["frames"], lengths, chunk=chunk, training=training)
-        characters, pieces = batch["character_lengths"], batch["piece_lengths"]
+        pieces = batch["piece_lengths"]
+        characters, progress = self._character_loss(lower, batch, lengths // STRIDE, prior_weight)
+        prior = _guide(progress, FRAMES_PER_STEP // STRIDE, batch, guide_weight)
+        steps = lengths // FRAMES_PER_STEP
         results = {
-            "characters": (ctc_loss(self.characters(lower), batch["characters"], lengths // STRIDE, characters), characters),
-            "pieces": (ctc_loss(self.pieces(upper), batch["pieces"], lengths // FRAMES_PER_STEP, pieces), pieces),
+            "characters": (characters, batch["character_lengths"]),
+            "pieces": (ctc_loss(self.pieces(upper), batch["pieces"], steps, pieces, prior), pieces),
         }
         if block is not None:
-            states = self.predictor(batch["pieces"], training=training)
-            label, end = self.joint(upper, states, batch["pieces"], block=block)
             blocks = lengths // (FRAMES_PER_STEP * block)
-            results["transducer"] = (block_lattice_loss(label, end, blocks, pieces, delay_penalty), pieces)
+            shape = _guide(progress, block * FRAMES_PER_STEP // STRIDE, batch, guide_weight)
+            if shape is not None:  # the lattice has a state more than labels
+                shape = ops.concatenate([shape, ops.zeros_like(shape[..., :1])], axis=-1)
+            loss = self._transducer_loss(upper, batch, block, blocks, shape, objective, delay_penalty, training)
+            results["transducer"] = (loss, pieces)
         return {
             name: ops.sum(loss) / ops.cast(ops.maximum(ops.sum(count), 1), "float32")
             for name, (loss, count) in results.items()
         }
+
+    def _character_loss(self, lower: Any, batch: dict[str, Any], frames: Any, weight: Any) -> tuple[Any, Any]:
+        """CTC loss of the characters, [B], and how far the alignment has got at each lower frame, [B, T / 4]."""
+        targets, counts, prior = batch["characters"], batch["character_lengths"], None
+        if weight is not None:
+            progress = speech_progress(batch["frames"], batch["frame_lengths"])
+            places = even_places(counts, targets.shape[1])
+            prior = weight * prior_over(progress, STRIDE, counts, places, SPREAD_SHARE, SPREAD_LABELS)
+        return ctc_alignment(self.characters(lower), targets, frames, counts, prior)
+
+    def _transducer_loss(
+        self,
+        encoded: Any,
+        batch: dict[str, Any],
+        block: int,
+        blocks: Any,
+        prior: Any,
+        objective: str,
+        delay_penalty: float,
+        training: bool,
+    ) -> Any:
+        """Loss [B] of the transducer; `blocks` [B] counts each recording's blocks."""
+        labels, counts = batch["pieces"], batch["piece_lengths"]
+        feedback = self.config.context_feedback
+        states = self.predictor(labels, training=training and not feedback)
+        label, end = self.joint(encoded, states, labels, block=block)
+        if objective == "full_sum":
+            return block_lattice_loss(label, end, blocks, counts, delay_penalty, prior)
+        if not feedback:
+            return viterbi_loss(label, end, blocks, counts, delay_penalty, prior)
+        # The alignment is the one that is best without contexts and without dropout.
+        chosen = align(label, end, blocks, counts, prior)
+        label, end = aligned_log_probs(
+            self.joint, self.predictor, encoded, labels, counts, chosen, block, training=training
+        )
+        return path_loss(label, end, blocks, counts, delay_penalty)
+
+
+def _guide(progress: Any, stride: int, batch: dict[str, Any], weight: Any) -> Any:
+    """Prior on the wordpieces of each stretch of `stride` lower frames, from the characters' progress; or None."""
+    if weight is None:
+        return None
+    counts, places = batch["piece_lengths"], batch["piece_places"]
+    return weight * prior_over(progress, stride, counts, places, 0.0, ALIGNED_SPREAD_LABELS)

@@ -1,6 +1,8 @@
 """The label predictor: a recurrent network over labels only.
 
-It never sees the attention's context, so that its states do not depend on the alignment and the lattice is exact.
+It does not see the attention's context, so that its states do not depend on the alignment and the lattice is exact;
+unless the model has context feedback, as in the original paper (Jaitly et al. 2016, 1511.04868): then it is trained on
+one alignment (`asr.transducer.feedback`).
 """
 
 from typing import Any
@@ -8,19 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from asr.fused import fused
-
-
-def _gru(x: Any, h: Any, recurrent: Any, bias: Any) -> Any:
-    """One step of a gated recurrent unit (Cho et al. 2014, 1406.1078; the reset-after form of cuDNN).
-
-    x [B, 3P] (projected input), h [B, P] -> [B, P].
-    """
-    update_x, reset_x, new_x = ops.split(x, 3, axis=-1)
-    update_h, reset_h, new_h = ops.split(ops.matmul(h, recurrent) + bias, 3, axis=-1)
-    update = ops.sigmoid(update_x + update_h)
-    new = ops.tanh(new_x + ops.sigmoid(reset_x + reset_h) * new_h)
-    return update * h + (1.0 - update) * new
+from asr.transducer.gru import gru_sequence, gru_step
 
 
 class Predictor(keras.layers.Layer):
@@ -30,12 +20,13 @@ class Predictor(keras.layers.Layer):
         vocabulary: V; label V is the start symbol.
         dim: P, width of embedding and state.
         dropout: Rate on the embedding, in training.
+        context_dim: J, width of the context fed back; 0: none is.
     """
 
-    def __init__(self, vocabulary: int, dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, vocabulary: int, dim: int, dropout: float = 0.0, context_dim: int = 0, **kwargs: Any) -> None:
         """Keeps the sizes; weights are made in `build`."""
         super().__init__(**kwargs)
-        self.vocabulary, self.dim, self.dropout = vocabulary, dim, dropout
+        self.vocabulary, self.dim, self.dropout, self.context_dim = vocabulary, dim, dropout, context_dim
         self.seed = keras.random.SeedGenerator()
 
     def build(self, input_shape: Any) -> None:
@@ -46,36 +37,55 @@ class Predictor(keras.layers.Layer):
         self.recurrent = self.add_weight(shape=(p, 3 * p), initializer="orthogonal", name="recurrent")
         self.input_bias = self.add_weight(shape=(3 * p,), initializer="zeros", name="input_bias")
         self.bias = self.add_weight(shape=(3 * p,), initializer="zeros", name="bias")
+        if self.context_dim:
+            # From zero: a model that starts from one without feedback starts as that model.
+            self.feedback = self.add_weight(shape=(self.context_dim, 3 * p), initializer="zeros", name="feedback")
 
     def call(self, labels: Any, training: bool = False) -> Any:
-        """States after each prefix of the labels: [B, U] int32 -> [B, U + 1, P] float32."""
+        """States after each prefix of the labels, contexts zero: [B, U] int32 -> [B, U + 1, P] float32."""
+        return self._scan(self.inputs(labels, training=training))
+
+    def inputs(self, labels: Any, training: bool = False) -> Any:
+        """The GRU's projected inputs, without contexts: [B, U] int32 -> [B, U + 1, 3P] float32, the start first."""
         start = ops.full_like(labels[:, :1], self.vocabulary)
         x = ops.take(self.embedding, ops.concatenate([start, labels], axis=1), axis=0)
         if training and self.dropout > 0.0:
             x = keras.random.dropout(x, self.dropout, seed=self.seed)
-        x = ops.cast(ops.matmul(x, self.kernel), "float32") + ops.cast(self.input_bias, "float32")
-        return self._scan(x)
+        return ops.cast(ops.matmul(x, self.kernel), "float32") + ops.cast(self.input_bias, "float32")
 
     def _scan(self, x: Any) -> Any:
         """Runs the GRU over projected inputs [B, U + 1, 3P], in float32: -> [B, U + 1, P]."""
         recurrent, bias = ops.cast(self.recurrent, "float32"), ops.cast(self.bias, "float32")
-        return _recur(ops.transpose(x, (1, 0, 2)), recurrent, bias)
+        return ops.transpose(gru_sequence(ops.transpose(x, (1, 0, 2)), recurrent, bias), (1, 0, 2))
 
     def initial_state(self, batch: int) -> Any:
         """State of `batch` new streams, after the start symbol: [B, P]."""
-        return self.step(ops.full((batch,), self.vocabulary, "int32"), ops.zeros((batch, self.dim)))
+        return self.advance(self._input(ops.full((batch,), self.vocabulary, "int32")), ops.zeros((batch, self.dim)))
 
-    def step(self, label: Any, state: Any) -> Any:
-        """State after one more label: [B] int32, [B, P] -> [B, P]."""
-        x = ops.matmul(ops.take(self.embedding, label, axis=0), self.kernel) + self.input_bias
-        return _gru(x, state, self.recurrent, self.bias)
+    def step(self, label: Any, state: Any, context: Any = None) -> Any:
+        """State after one more label.
 
+        Args:
+            label: [B] int32.
+            state: [B, P] before it.
+            context: [B, J] that it was emitted with (`BlockJoint.listen`); not used without context feedback.
 
-@fused
-def _recur(x: Any, recurrent: Any, bias: Any) -> Any:
-    """x [U + 1, B, 3P] -> states [B, U + 1, P]; unrolled, so that its gradient compiles on every backend."""
-    h, states = ops.zeros((x.shape[1], recurrent.shape[0]), "float32"), []
-    for u in range(x.shape[0]):
-        h = _gru(x[u], h, recurrent, bias)
-        states.append(h)
-    return ops.stack(states, axis=1)
+        Returns:
+            [B, P].
+
+        Raises:
+            ValueError: if the context is missing where it is fed back.
+        """
+        if self.context_dim and context is None:
+            raise ValueError(f"expected the context [B, {self.context_dim}] of the label, got none")
+        return self.advance(self._input(label), state, context)
+
+    def advance(self, x: Any, state: Any, context: Any = None) -> Any:
+        """One step of the GRU: [B, 3P] projected input, [B, P], [B, J] (None: zero) -> [B, P]."""
+        if self.context_dim and context is not None:
+            x = x + ops.matmul(context, self.feedback)
+        return gru_step(x, state, self.recurrent, self.bias)
+
+    def _input(self, label: Any) -> Any:
+        """The GRU's projected input of one label: [B] int32 -> [B, 3P]."""
+        return ops.matmul(ops.take(self.embedding, label, axis=0), self.kernel) + self.input_bias
