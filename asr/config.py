@@ -73,8 +73,10 @@ class ModelConfig:
         sizes = [f.name for f in dataclasses.fields(self) if f.type is int]
         _positive(self, *sizes)
         _fraction(self, "dropout", "drop_path", "label_dropout")
-        if self.dim % (2 * self.heads) or self.joint_dim % self.heads:
+        if self.dim % (2 * self.heads):
             raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")
+        if self.joint_dim % self.heads:
+            raise ConfigError(f"joint_dim: expected a multiple of heads = {self.heads}, got {self.joint_dim}")
 
 
 def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from asr.errors import AsrError
-from asr.transcript import Transcript, Word
+from asr.transcript import Segment, Transcript, Word
 
 LINE_CHARACTERS = 42  # of a subtitle line, as broadcasters' guidelines have it
 CUE_LINES = 2
@@ -68,27 +68,36 @@ def _wrapped(words: list[Word]) -> list[str]:
 
 
 def _cues(transcript: Transcript) -> Iterator[tuple[int, int, list[str]]]:
-    """Start, end and lines of each cue; cues do not overlap."""
-    groups: list[list[Word]] = []
-    for segment in transcript.segments:
-        cue: list[Word] = []
-        for word in segment.words:
-            if cue and (
-                word.start_ms - cue[-1].end_ms >= PAUSE_MS
-                or word.end_ms - cue[0].start_ms > CUE_MS
-                or len(_wrapped([*cue, word])) > CUE_LINES
-            ):
-                groups.append(cue)
-                cue = []
-            cue.append(word)
-        if cue:
-            groups.append(cue)
-    for i, cue in enumerate(groups):
-        start = cue[0].start_ms
-        end = max(min(cue[-1].end_ms, start + CUE_MS), start + SHORTEST_CUE_MS)
+    """Start, end and lines of each cue; each lasts at least 1 ms and ends before or when the next starts."""
+    groups = [group for segment in transcript.segments for group in _grouped(segment)]
+    starts = [group[0].start_ms for group in groups]
+    previous_end = 0
+    for i, group in enumerate(groups):
+        start = max(starts[i], previous_end)
+        end = max(min(group[-1].end_ms, start + CUE_MS), start + SHORTEST_CUE_MS)
         if i + 1 < len(groups):
-            end = max(start + 1, min(end, groups[i + 1][0].start_ms))
-        yield start, end, _wrapped(cue)
+            end = max(start + 1, min(end, starts[i + 1]))  # words may share a start
+        previous_end = end
+        yield start, end, _wrapped(group)
+
+
+def _grouped(segment: Segment) -> Iterator[list[Word]]:
+    """Words of each cue: split at pauses, and where a cue would last too long or not fit its lines."""
+    cue: list[Word] = []
+    for word in segment.words:
+        text = " ".join(word.word.split())  # a line feed would end the line, two the cue
+        if not text:
+            continue
+        if cue and (
+            word.start_ms - cue[-1].end_ms >= PAUSE_MS
+            or word.end_ms - cue[0].start_ms > CUE_MS
+            or len(_wrapped([*cue, replace(word, word=text)])) > CUE_LINES
+        ):
+            yield cue
+            cue = []
+        cue.append(replace(word, word=text))
+    if cue:
+        yield cue
 
 
 def _srt(transcript: Transcript) -> str:

@@ -24,6 +24,8 @@ class Tokenizer:
     def __init__(self, model: bytes) -> None:
         """Loads the model."""
         try:
+            if not model:  # which the library takes for no model yet
+                raise RuntimeError("empty")
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
             raise CheckpointError(f"expected a sentencepiece model, got {len(model)} other bytes") from error

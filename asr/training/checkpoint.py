@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import CheckpointError
+from asr.training.seeds import is_seed
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
@@ -42,7 +43,7 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 
 def weights_of(variables: Sequence[Any]) -> dict[str, NDArray[Any]]:
     """Values of Keras variables by their path, float32."""
-    return {v.path: np.asarray(v.value) for v in variables if not _is_seed(v)}
+    return {v.path: np.asarray(v.value) for v in variables if not is_seed(v)}
 
 
 def assign_weights(variables: Sequence[Any], weights: Mapping[str, NDArray[Any]], where: str) -> None:
@@ -51,7 +52,7 @@ def assign_weights(variables: Sequence[Any], weights: Mapping[str, NDArray[Any]]
     Raises:
         CheckpointError: naming the first variable that is missing or of another shape.
     """
-    wanted = [v for v in variables if not _is_seed(v)]
+    wanted = [v for v in variables if not is_seed(v)]
     for variable in wanted:
         if variable.path not in weights:
             raise CheckpointError(f"{where}: no weights for {variable.path}: it is of another configuration")
@@ -69,11 +70,6 @@ def part(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any
     return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
 
 
-def _is_seed(variable: Any) -> bool:
-    """Dropout's generators count their calls; recognition has none, and training reseeds them from the step."""
-    return "seed_generator" in variable.path
-
-
 def checkpoint_steps(folder: Path) -> list[int]:
     """Steps of the checkpoints in a run's folder, in order."""
     return sorted(int(p.stem.removeprefix("step-")) for p in folder.glob("step-*.npz"))
@@ -85,6 +81,8 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def prune(folder: Path, kept: int) -> None:
-    """Deletes all but the newest `kept` checkpoints."""
+    """Deletes all but the newest `kept` checkpoints, and what a kill left of unfinished ones."""
     for step in checkpoint_steps(folder)[: -max(1, kept)]:
         checkpoint_path(folder, step).unlink()
+    for unfinished in folder.glob(".step-*.tmp"):
+        unfinished.unlink()

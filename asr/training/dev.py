@@ -6,6 +6,7 @@ The words are those that streaming would give at the same chunk size (a test hol
 from collections.abc import Sequence
 from typing import Any
 
+import jiwer
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
@@ -13,14 +14,19 @@ from numpy.typing import NDArray
 from asr.decoding.greedy import decode_block, initial_state
 from asr.encoder.encoder import FRAMES_PER_STEP
 from asr.tokenizer import CHARACTERS, Tokenizer
+from asr.training.compiled import compiled
 from asr.transducer.joint import MAX_BLOCK
 from asr.transducer.model import Transducer
+from data.cache import FeatureCache
+from data.manifest import Utterance
+
+BATCH_FRAMES = 16_384  # log-mel frames decoded at a time
 
 
 def ctc_labels(logits: NDArray[np.float32], length: int) -> list[int]:
     """Best path of [S, V + 1] CTC logits: repeats joined, blanks (the last symbol) left out."""
     best = logits[:length].argmax(-1)
-    changed = np.concatenate([[True], best[1:] != best[:-1]])
+    changed = np.concatenate([[True], best[1:] != best[:-1]])[:length]  # no frame: nothing is said
     return [int(i) for i in best[changed] if i != logits.shape[1] - 1]
 
 
@@ -36,7 +42,7 @@ class DevDecoder:
     def __init__(self, model: Transducer, tokenizer: Tokenizer, chunk: int = MAX_BLOCK) -> None:
         """Compiles nothing yet: each shape is traced when it first comes."""
         self.model, self.tokenizer, self.chunk = model, tokenizer, chunk
-        self._encode, self._decode = _traced(self._encoded), _traced(self._block)
+        self._encode, self._decode = compiled(self._encoded, model), compiled(self._block, model)
 
     def _encoded(self, frames: Any, lengths: Any) -> Any:
         lower, upper = self.model(frames, lengths, chunk=self.chunk)
@@ -75,15 +81,33 @@ class DevDecoder:
         ]
 
 
-def _traced(function: Any) -> Any:
-    """The function as a graph on TensorFlow, as it is elsewhere."""
-    import keras
+def word_error_rates(
+    decoder: DevDecoder, utterances: Sequence[Utterance], features: FeatureCache, fill: float
+) -> dict[str, float]:
+    """Word error rate of each of the decoder's heads.
 
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    return tf.function(function, autograph=False)
+    Args:
+        decoder: Decodes batches.
+        utterances: With transcripts.
+        features: Their frames, by utterance id.
+        fill: Value of frames past the end: that of digital silence.
+    """
+    texts: dict[str, list[str]] = {}
+    references: list[str] = []
+    counts = [features.spans[u.id][1] for u in utterances]
+    for rows in batches_by_length(counts, BATCH_FRAMES):
+        length = padded(max(counts[i] for i in rows))
+        size = max(len(rows), BATCH_FRAMES // length)  # rows past the batch are silence: one shape a length
+        frames = np.full((size, length, features.frames.shape[1]), fill, np.float32)
+        lengths = np.zeros(size, np.int32)
+        for row, i in enumerate(rows):
+            lengths[row] = counts[i]
+            frames[row, : counts[i]] = features[utterances[i].id]
+        for i, found in zip(rows, decoder(frames, lengths), strict=False):
+            references.append(utterances[i].transcript)
+            for head, text in found.items():
+                texts.setdefault(head, []).append(text)
+    return {head: float(jiwer.wer(references, found)) for head, found in texts.items()}
 
 
 def batches_by_length(frame_counts: Sequence[int], batch_frames: int) -> list[list[int]]:

@@ -8,6 +8,7 @@ from keras import ops
 from asr.training.config import TrainConfig
 from asr.training.optimiser import hidden_matrices, moments, move, orthogonal, zero_slots
 from asr.training.schedule import fading
+from asr.training.seeds import seed_variables, seeds_at
 from asr.transducer.model import Transducer
 
 
@@ -23,8 +24,8 @@ class TensorFlowStep:
         """Makes the optimiser's slots."""
         self.model, self.config = model, config
         self.variables = [v.value for v in model.trainable_variables]
-        names = [v.path for v in model.trainable_variables]
-        self.names = names
+        self.names = [v.path for v in model.trainable_variables]
+        self._generators = seed_variables(model)
         self.slots = {
             slot: [tf.Variable(x, trainable=False) for x in values]
             for slot, values in zero_slots(model.trainable_variables).items()
@@ -40,7 +41,9 @@ class TensorFlowStep:
         self, batch: dict[str, Any], chunk: int, block: int | None, step: int, rate: float, delay_penalty: float
     ) -> dict[str, float]:
         """Trains on one batch; returns the losses by name and the gradient's norm."""
-        loss = self.config.loss
+        loss, seed = self.config.loss, self.config.schedule.seed
+        for variable, state in zip(self._generators, seeds_at(len(self._generators), seed, step), strict=True):
+            variable.assign(state)
         # Faded out, a prior is still a tensor (0), so that nothing is traced anew.
         priors = [tf.constant(fading(step, n)) if n else None for n in (loss.prior_steps, loss.guide_steps)]
         losses, gradients = self._gradients(batch, tf.constant(chunk), block, delay_penalty, priors)
@@ -68,9 +71,16 @@ class TensorFlowStep:
         weights = self.config.loss
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
-            options = {"objective": weights.objective, "delay_penalty": delay_penalty, }
-            options |= {"prior_weight": priors[0], "guide_weight": priors[1]}
-            losses = self.model.losses_of(batch, chunk, block, **options, training=True)
+            losses = self.model.losses_of(
+                batch,
+                chunk,
+                block,
+                objective=weights.objective,
+                delay_penalty=delay_penalty,
+                prior_weight=priors[0],
+                guide_weight=priors[1],
+                training=True,
+            )
             total = sum(getattr(weights, name) * loss for name, loss in losses.items())
         gradients = tape.gradient(total, self.variables)
         return losses, [

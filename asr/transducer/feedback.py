@@ -7,11 +7,16 @@ ends are scored at once from the states reached.
 Letters: B batch, S encoder frames, N blocks, U labels, K frames attended to, D encoder, P predictor, J joint width.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
+from asr.attention.windowed import MASKED
+from asr.fused import fused
 from asr.objectives.viterbi import labels_before_end
+from asr.transducer.gru import gru_step
 from asr.transducer.joint import BlockJoint
 from asr.transducer.predictor import Predictor
 
@@ -66,15 +71,56 @@ def _along(
 ) -> tuple[Any, Any]:
     """Runs the predictor along the labels: states [B, U + 1, P] and contexts [B, U, J].
 
-    `heard` [B, U, K, 2J] is the window of each label's block, `mask` [B, U, K] its frames that exist. Unrolled, so that
-    its gradient compiles on every backend.
+    `heard` [B, U, K, 2J] is the window of each label's block, `mask` [B, U, K] its frames that exist.
     """
     inputs = predictor.inputs(labels, training=training)  # [B, U + 1, 3P]
-    state = predictor.advance(inputs[:, 0], ops.zeros_like(inputs[:, 0, : predictor.dim]))
-    states, contexts = [state], []
-    for u in range(labels.shape[1]):
-        context, _ = joint.listen(state, heard[:, u], mask[:, u])
-        state = predictor.advance(inputs[:, u + 1], state, context)
-        states.append(state)
-        contexts.append(context)
-    return ops.stack(states, axis=1), ops.stack(contexts, axis=1)
+    first = predictor.advance(inputs[:, 0], ops.zeros_like(inputs[:, 0, : predictor.dim]))
+    weights = [joint.query * joint.head_dim**-0.5, predictor.recurrent, predictor.bias, predictor.feedback]
+    weights = [ops.convert_to_tensor(w) for w in weights]
+
+    def step(state: Any, label: Any) -> tuple[Any, Any]:
+        state, context = _emit(state, *label, *weights)
+        return state, ops.concatenate([state, context], axis=-1)
+
+    by_label = (inputs[:, 1:], *joint.keys_values(heard), mask)
+    scan = ops.scan if keras.backend.backend() == "jax" else _unrolled
+    _, found = scan(step, first, tuple(ops.moveaxis(x, 1, 0) for x in by_label))
+    states, contexts = ops.split(ops.moveaxis(found, 0, 1), [predictor.dim], axis=-1)
+    return ops.concatenate([first[:, None], states], axis=1), contexts
+
+
+def _unrolled(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+    """`ops.scan`, unrolled: on TensorFlow the gradients of its loops do not compile."""
+    found = []
+    for now in zip(*(ops.unstack(x, axis=0) for x in inputs), strict=True):
+        state, out = step(state, now)
+        found.append(out)
+    return state, ops.stack(found, axis=0)
+
+
+@fused
+def _emit(
+    state: Any, x: Any, keys: Any, values: Any, mask: Any, query: Any, recurrent: Any, bias: Any, feedback: Any
+) -> tuple[Any, Any]:
+    """One label of every recording, as `BlockJoint.listen` and `Predictor.step`.
+
+    Args:
+        state: [B, P] before the label.
+        x: [B, 3P] projected label.
+        keys: [B, H, d, K].
+        values: [B, H, K, d].
+        mask: [B, K] bool.
+        query: [P, J], scaled.
+        recurrent: [P, 3P].
+        bias: [3P].
+        feedback: [J, 3P].
+
+    Returns:
+        The state after the label [B, P], and the context that it was emitted with [B, J].
+    """
+    heads, width = keys.shape[1:3]
+    asked = ops.reshape(ops.matmul(state, query), (-1, heads, 1, width))
+    scores = ops.where(mask[:, None, None], ops.matmul(asked, keys), MASKED)  # [B, H, 1, K]
+    context = ops.matmul(ops.softmax(scores, axis=-1), values)
+    context = ops.reshape(context, (-1, heads * width))
+    return gru_step(x + ops.matmul(context, feedback), state, recurrent, bias), context

@@ -88,18 +88,23 @@ class BlockJoint(keras.layers.Layer):
         Returns:
             Contexts [B, N, U + 1, J] and weights [B, N, H, U + 1, K].
         """
-        span, count, width = frames.shape[2], frames.shape[1], states.shape[1]
-        keys, values = ops.split(frames, 2, axis=-1)
-        keys = keys + ops.cast(self.place, keys.dtype)[:span]
-        split = (-1, count, span, self.heads, self.head_dim)
-        keys = ops.transpose(ops.reshape(keys, split), (0, 1, 3, 4, 2))  # [B, N, H, d, K]
-        values = ops.transpose(ops.reshape(values, split), (0, 1, 3, 2, 4))  # [B, N, H, K, d]
+        count, width = frames.shape[1], states.shape[1]
+        keys, values = self.keys_values(frames)
         states = ops.cast(states, keys.dtype)
         query = ops.matmul(states, self.query) * self.head_dim**-0.5
         query = ops.transpose(ops.reshape(query, (-1, width, self.heads, self.head_dim)), (0, 2, 1, 3))
         weights = _attention(ops.matmul(query[:, None], keys), mask)  # [B, N, H, U + 1, K]
         context = ops.transpose(ops.matmul(weights, values), (0, 1, 3, 2, 4))  # [B, N, U + 1, H, d]
         return ops.reshape(context, (-1, count, width, self.joint_dim)), weights
+
+    def keys_values(self, frames: Any) -> tuple[Any, Any]:
+        """By head: [B, N, K, 2J] -> keys, their places added, [B, N, H, d, K], and values [B, N, H, K, d]."""
+        count, span = frames.shape[1:3]
+        keys, values = ops.split(frames, 2, axis=-1)
+        keys = keys + ops.cast(self.place, keys.dtype)[:span]
+        split = (-1, count, span, self.heads, self.head_dim)
+        keys = ops.transpose(ops.reshape(keys, split), (0, 1, 3, 4, 2))
+        return keys, ops.transpose(ops.reshape(values, split), (0, 1, 3, 2, 4))
 
     def logits(self, states: Any, contexts: Any) -> Any:
         """Hidden and output layer.

@@ -73,7 +73,8 @@ class Transducer(keras.Model):
 
         Args:
             batch: frames [B, T, 80]; frame_lengths [B]; characters [B, Uc] and character_lengths [B]; pieces [B, Up],
-                piece_lengths [B] and piece_places [B, Up], the share of the text at each one's middle. T a multiple of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding.
+                piece_lengths [B] and piece_places [B, Up], the share of the text at each one's middle. T is a multiple
+                of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding.
             chunk: Encoder frames per chunk, of self-attention.
             block: W of the joint; None leaves the transducer's loss out.
             objective: Of the transducer: "full_sum" (every alignment) or "viterbi" (cross-entropy on the best one).

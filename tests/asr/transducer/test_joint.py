@@ -1,82 +1,114 @@
+"""The block joint: windows by their formula, streams against the lattice, normalised probabilities."""
+
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
-from asr.transducer.joint import MAX_BLOCK, BlockJoint
+from asr.transducer.joint import BlockJoint
 
-
-@pytest.fixture
-def joint(tiny, randomised) -> BlockJoint:
-    joint = BlockJoint(tiny)
-    joint.build((None, None, tiny.dim))
-    randomised(joint, 2)
-    return joint
+LOOKBACK, JOINT, PREDICTOR, VOCABULARY = 4, 32, 24, 11
 
 
 @pytest.fixture
-def inputs(tiny) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    rng = np.random.default_rng(3)
-    encoded = tf.constant(rng.normal(size=(2, 16, tiny.dim)), tf.float32)
-    states = tf.constant(rng.normal(size=(2, 4, tiny.predictor_dim)), tf.float32)
-    return encoded, states, tf.constant(rng.integers(0, tiny.vocabulary, (2, 3)), tf.int32)
+def joint(make_model: Callable) -> BlockJoint:
+    return make_model(0).joint
 
 
-@pytest.mark.parametrize("block", [1, 4, MAX_BLOCK])
-def test_labels_and_end_of_block_share_the_probability(joint, inputs, tiny, block):
-    encoded, states, labels = inputs
-    total = 0.0
-    for symbol in range(tiny.vocabulary):
-        label, end = joint(encoded, states, tf.fill(labels.shape, symbol), block=block)
-        total += np.exp(label)
-    np.testing.assert_allclose((total + np.exp(end))[:, :, :-1], 1.0, atol=1e-5)
+def case(frames: int, states: int, batch: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Encoder frames [B, S, D] and predictor states [B, U + 1, P]."""
+    rng = np.random.default_rng(frames)
+    encoded = rng.normal(size=(batch, frames, 32)).astype(np.float32)
+    return encoded, np.tanh(rng.normal(size=(batch, states, PREDICTOR))).astype(np.float32)
 
 
-@pytest.mark.parametrize("block", [2, 4])
-def test_streams_score_what_the_lattice_scores(joint, inputs, block):
-    encoded, states, labels = inputs
-    label, end = joint(encoded, states, labels, block=block)
-    windows, mask = joint.blocks(joint.frames(encoded), block)
+@pytest.mark.parametrize("block", [1, 2, 4, 8])
+def test_windows_are_the_block_and_the_frames_before_it(block: int, joint: BlockJoint) -> None:
+    frames = np.random.default_rng(0).normal(size=(2, 16, 64)).astype(np.float32)
+    windows, mask = (np.asarray(x) for x in joint.blocks(ops.convert_to_tensor(frames), block))
+    assert windows.shape == (2, 16 // block, LOOKBACK + block, 64)
+    assert mask.shape == (1, 16 // block, LOOKBACK + block)
     for n in range(16 // block):
-        exists = tf.repeat(mask[:, n], 2, axis=0)
-        for u in range(3):
-            logits, weights = joint.attend_stream(states[:, u], windows[:, n], exists)
-            np.testing.assert_allclose(tf.math.log_sigmoid(logits[:, 0]), end[:, n, u], atol=1e-5)
-            scores = tf.nn.log_softmax(logits[:, 1:]) + tf.math.log_sigmoid(-logits[:, :1])
-            chosen = tf.gather(scores, labels[:, u], batch_dims=1)
-            np.testing.assert_allclose(chosen, label[:, n, u], atol=1e-5)
-            np.testing.assert_allclose(tf.reduce_sum(weights, axis=-1), 1.0, atol=1e-5)
-            assert not np.any(np.asarray(weights)[:, :, ~np.asarray(exists[0])])
-
-
-def test_listening_and_scoring_make_up_a_stream_s_logits(joint, inputs):
-    encoded, states, _ = inputs
-    windows, mask = joint.blocks(joint.frames(encoded), 4)
-    window = windows[:, 1], tf.repeat(mask[:, 1], 2, axis=0)
-    context, weights = joint.listen(states[:, 0], *window)
-    logits, same_weights = joint.attend_stream(states[:, 0], *window)
-    assert context.shape == (2, joint.joint_dim)
-    np.testing.assert_array_equal(joint.score(states[:, 0], context), logits)
-    np.testing.assert_array_equal(weights, same_weights)
+        for k in range(LOOKBACK + block):
+            frame = n * block - LOOKBACK + k
+            assert mask[0, n, k] == (frame >= 0)
+            if frame >= 0:
+                np.testing.assert_array_equal(windows[:, n, k], frames[:, frame])
 
 
 @pytest.mark.parametrize("block", [2, 4, 8])
-def test_windows_hold_the_block_and_what_is_before_it(joint, tiny, block):
-    frames = tf.range(16.0)[None, :, None]
-    windows, mask = joint.blocks(frames, block)
+def test_streams_are_scored_as_the_lattice_is(block: int, joint: BlockJoint) -> None:
+    encoded, states = case(16, 3)
+    keys = joint.frames(ops.convert_to_tensor(encoded))
+    windows, mask = joint.blocks(keys, block)
+    contexts, weights = joint.attend(ops.convert_to_tensor(states), windows, mask)
+    logits = np.asarray(joint.logits(ops.convert_to_tensor(states), contexts)) + np.asarray(joint.output_bias)
     for n in range(16 // block):
-        found = windows[0, n, :, 0][mask[0, n]].numpy().tolist()
-        first = max(0, n * block - tiny.lookback_frames)
-        assert found == list(range(first, (n + 1) * block))
+        for u in range(3):
+            exists = ops.broadcast_to(mask[:, n], (2, LOOKBACK + block))
+            result = joint.attend_stream(ops.convert_to_tensor(states[:, u]), windows[:, n], exists)
+            np.testing.assert_allclose(np.asarray(result[0]), logits[:, n, u], atol=1e-4)
+            np.testing.assert_allclose(np.asarray(result[1]), np.asarray(weights)[:, n, :, u], atol=1e-5)
 
 
-def test_a_block_hears_nothing_after_it_nor_before_its_window(joint, inputs, tiny):
-    encoded, states, labels = inputs
-    label, end = joint(encoded, states, labels, block=4)
-    changed = tf.concat([encoded[:, :8], 5.0 - encoded[:, 8:]], axis=1)
-    other_label, other_end = joint(changed, states, labels, block=4)
-    np.testing.assert_array_equal(label[:, :2], other_label[:, :2])
-    np.testing.assert_array_equal(end[:, :2], other_end[:, :2])
-    assert (np.abs(end - other_end)[:, 2:].max(axis=2) > 1e-4).all()
-    far = tf.concat([5.0 - encoded[:, :4], encoded[:, 4:]], axis=1)  # two blocks before the third
-    assert tiny.lookback_frames == 4
-    np.testing.assert_array_equal(joint(far, states, labels, block=4)[1][:, 2:], end[:, 2:])
+def test_attention_gives_missing_frames_no_weight(joint: BlockJoint) -> None:
+    encoded, states = case(8, 2)
+    windows, mask = joint.blocks(joint.frames(ops.convert_to_tensor(encoded)), 4)
+    _, weights = joint.attend(ops.convert_to_tensor(states), windows, mask)
+    weights = np.asarray(weights)  # [B, N, H, U + 1, K]
+    np.testing.assert_allclose(weights.sum(-1), 1.0, atol=1e-5)
+    assert np.all(weights[:, 0, :, :, :LOOKBACK] == 0.0)
+    assert np.all(weights[:, 1] > 0.0)
+
+
+@pytest.mark.parametrize("block", [2, 8])
+def test_end_of_block_and_labels_sum_to_one(block: int, joint: BlockJoint) -> None:
+    encoded, states = (ops.convert_to_tensor(x) for x in case(16, 4))
+    arcs = [joint(encoded, states, ops.full((2, 3), v, "int32"), block=block) for v in range(VOCABULARY)]
+    label = np.stack([np.asarray(arc[0])[..., :-1] for arc in arcs])  # [V, B, N, U]
+    end = np.asarray(arcs[0][1])[..., :-1]
+    np.testing.assert_allclose(np.exp(label).sum(0) + np.exp(end), 1.0, atol=1e-5)
+
+
+def test_label_arcs_are_those_of_the_next_label(joint: BlockJoint) -> None:
+    encoded, states = case(8, 4)
+    labels = np.array([[3, 0, 10], [5, 5, 1]], np.int32)
+    label, end = joint(
+        ops.convert_to_tensor(encoded), ops.convert_to_tensor(states), ops.convert_to_tensor(labels), block=4
+    )
+    windows, mask = joint.blocks(joint.frames(ops.convert_to_tensor(encoded)), 4)
+    for n in range(2):
+        for u in range(4):
+            exists = ops.broadcast_to(mask[:, n], (2, LOOKBACK + 4))
+            logits = np.asarray(joint.attend_stream(ops.convert_to_tensor(states[:, u]), windows[:, n], exists)[0])
+            stop = 1.0 / (1.0 + np.exp(-logits[:, 0]))
+            np.testing.assert_allclose(np.asarray(end)[:, n, u], np.log(stop), atol=1e-4)
+            if u < 3:
+                share = np.exp(logits[:, 1:]) / np.exp(logits[:, 1:]).sum(-1, keepdims=True)
+                expected = np.log((1 - stop) * share[np.arange(2), labels[:, u]])
+                np.testing.assert_allclose(np.asarray(label)[:, n, u], expected, atol=1e-4)
+
+
+def test_a_block_hears_nothing_after_it_nor_before_its_window(joint: BlockJoint) -> None:
+    encoded, states = case(16, 3)
+    labels = ops.zeros((2, 2), "int32")
+
+    def arcs(encoded: np.ndarray) -> np.ndarray:
+        return np.stack([np.asarray(x) for x in joint(encoded, ops.convert_to_tensor(states), labels, block=4)])
+
+    changed = encoded.copy()
+    changed[:, :4], changed[:, 12:] = 9.0, 9.0  # block 2 covers frames 8 to 11 and looks back to 4
+    before, after = arcs(ops.convert_to_tensor(encoded)), arcs(ops.convert_to_tensor(changed))
+    np.testing.assert_array_equal(after[:, :, 2], before[:, :, 2])
+    assert all(np.abs(after - before)[:, :, n].max() > 1e-3 for n in (0, 1, 3))
+
+
+def test_place_in_the_window_matters(joint: BlockJoint) -> None:
+    encoded, states = case(8, 2)
+    weights = []
+    for order in (slice(None), slice(None, None, -1)):
+        keys = joint.frames(ops.convert_to_tensor(encoded[:, order]))
+        windows, mask = joint.blocks(keys, 8)
+        weights.append(np.asarray(joint.attend(ops.convert_to_tensor(states), windows, mask)[1])[..., LOOKBACK:])
+    assert np.abs(weights[0] - weights[1][..., ::-1]).max() > 1e-3

@@ -1,128 +1,148 @@
-"""The training losses of the whole model, by objective."""
+"""The model's losses: finite, and the same whatever pads the batch."""
 
-import dataclasses
-import os
-import runpy
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
+from asr.config import ModelConfig
+from asr.encoder.encoder import FRAMES_PER_STEP
 from asr.transducer.model import Transducer
 
-SCRIPT = Path(__file__).with_name("losses_on_backend.py")
-ROOT = Path(__file__).parents[3]
-CASES = [("full_sum", False), ("viterbi", False), ("viterbi", True)]
-
-
-@pytest.fixture(scope="module")
-def script() -> dict[str, Any]:
-    return runpy.run_path(str(SCRIPT))
+Batch = dict[str, np.ndarray]
+FIELDS = (("characters", 28), ("pieces", 11))
 
 
 @pytest.fixture
-def batch(script) -> dict[str, tf.Tensor]:
-    return {name: tf.constant(value) for name, value in script["example"]().items()}
+def batch(mel: Callable) -> Batch:
+    """Three recordings of 128, 100 and 61 frames; T = 128."""
+    rng = np.random.default_rng(0)
+    made = {"frames": mel(3, 128), "frame_lengths": np.array([128, 100, 61], np.int32)}
+    for name, symbols in FIELDS:
+        made[name] = rng.integers(0, symbols, (3, 5)).astype(np.int32)
+        made[f"{name[:-1]}_lengths"] = np.array([5, 3, 2], np.int32)
+    made["piece_places"] = np.sort(rng.uniform(size=(3, 5)), axis=1).astype(np.float32)
+    return made
 
 
-def values(model: Transducer, batch: dict[str, Any], objective: str, **options: Any) -> dict[str, float]:
-    found = model.losses_of(batch, 4, 4, objective=objective, **options)
-    return {name: float(value) for name, value in found.items()}
+def losses(model: Transducer, batch: Batch, chunk: int = 8, block: int | None = 8, **options: Any) -> dict[str, float]:
+    tensors = {name: ops.convert_to_tensor(value) for name, value in batch.items()}
+    return {name: float(value) for name, value in model.losses_of(tensors, chunk, block, **options).items()}
 
 
-def test_the_best_alignment_costs_more_than_all_together(script, batch):
-    model = script["model_of"]()
-    full_sum, viterbi = (values(model, batch, objective) for objective in ("full_sum", "viterbi"))
-    assert 0.0 < full_sum["transducer"] < viterbi["transducer"]
-    assert {k: v for k, v in full_sum.items() if k != "transducer"} == pytest.approx(
-        {k: v for k, v in viterbi.items() if k != "transducer"}
-    )
-    assert values(model, batch, "full_sum") == pytest.approx(full_sum)
+PRIORS = {"prior_weight": 0.5, "guide_weight": 0.5}
+OPTIONS = pytest.mark.parametrize("options", [{}, PRIORS, {"objective": "viterbi"}], ids=["plain", "priors", "viterbi"])
 
 
-def test_full_sum_is_the_default(script, batch):
-    model = script["model_of"]()
-    found = {name: float(value) for name, value in model.losses_of(batch, 4, 4).items()}
-    assert found == pytest.approx(values(model, batch, "full_sum"))
+@OPTIONS
+@pytest.mark.parametrize("chunk", [2, 8, 16])
+def test_losses_are_finite_and_above_zero(
+    chunk: int, options: dict[str, Any], make_model: Callable, batch: Batch
+) -> None:
+    found = losses(make_model(0), batch, chunk, min(chunk, 8), **options)
+    assert list(found) == ["characters", "pieces", "transducer"]
+    assert all(np.isfinite(value) and value > 0 for value in found.values())
 
 
-def test_feedback_adds_one_weight_and_starts_as_the_model_without(tiny, script, batch):
-    plain, fed = script["model_of"](), script["model_of"](context_feedback=True)
-    before = {v.path: tuple(v.shape) for v in plain.trainable_variables}
-    after = {v.path: tuple(v.shape) for v in fed.trainable_variables}
-    width = script["SIZES"]["joint_dim"], 3 * script["SIZES"]["predictor_dim"]
-    assert after == before | {"predictor/feedback": width}
-    assert not np.any(Transducer(dataclasses.replace(tiny, context_feedback=True)).predictor.feedback)
-
-    expected = values(plain, batch, "viterbi")
-    assert abs(values(fed, batch, "viterbi")["transducer"] - expected["transducer"]) > 1e-3
-    fed.predictor.feedback.assign(tf.zeros(width))
-    assert values(fed, batch, "viterbi") == pytest.approx(expected, abs=1e-5)
+def test_transducer_is_left_out_without_a_block(make_model: Callable, batch: Batch) -> None:
+    assert list(losses(make_model(0), batch, 8, None)) == ["characters", "pieces"]
 
 
-@pytest.mark.parametrize(("objective", "feedback"), CASES)
-def test_padding_changes_nothing(script, batch, objective, feedback):
-    model = script["model_of"](context_feedback=feedback)
-    expected = values(model, batch, objective)
-    wide = dict(batch)
-    wide["frames"] = tf.pad(batch["frames"], [[0, 0], [0, 64], [0, 0]], constant_values=3.0)
-    wide |= {k: tf.pad(batch[k], [[0, 0], [0, 3]], constant_values=5) for k in ("characters", "pieces")}
-    assert values(model, wide, objective) == pytest.approx(expected, abs=1e-4)
+@OPTIONS
+def test_padding_in_time_changes_nothing(options: dict[str, Any], make_model: Callable, batch: Batch) -> None:
+    """More frames, and anything in those past a recording's last block."""
+    padded = batch | {"frames": np.pad(batch["frames"], ((0, 0), (0, 64), (0, 0)))}
+    for row, length in enumerate(batch["frame_lengths"]):
+        padded["frames"][row, -(-length // 64) * 64 :] = 7.0
+    assert losses(make_model(0), padded, **options) == pytest.approx(losses(make_model(0), batch, **options), abs=1e-4)
 
 
-@pytest.mark.parametrize(("objective", "feedback"), CASES)
-def test_training_lowers_the_loss(script, batch, objective, feedback):
-    model = script["model_of"](context_feedback=feedback)
-    variables = [v.value for v in model.trainable_variables if v.path.split("/")[0] in ("predictor", "joint")]
-
-    @tf.function(autograph=False)
-    def descend():
-        with tf.GradientTape() as tape:
-            loss = model.losses_of(batch, 4, 4, objective=objective, delay_penalty=0.01, training=True)["transducer"]
-        gradients = tape.gradient(loss, variables)
-        for variable, gradient in zip(variables, gradients, strict=True):
-            variable.assign_sub(0.1 * tf.convert_to_tensor(gradient))
-        return loss, [tf.reduce_all(tf.math.is_finite(g)) & tf.reduce_any(g != 0.0) for g in gradients]
-
-    losses, sound = zip(*(descend() for _ in range(10)), strict=True)
-    assert np.all(sound)  # every weight has a gradient
-    assert np.mean(losses[-3:]) < 0.8 * losses[0]
+@OPTIONS
+def test_padding_of_labels_changes_nothing(options: dict[str, Any], make_model: Callable, batch: Batch) -> None:
+    padded = dict(batch)
+    for name, symbols in FIELDS:
+        labels = np.pad(batch[name], ((0, 0), (0, 3)))
+        for row, count in enumerate(batch[f"{name[:-1]}_lengths"]):
+            labels[row, count:] = np.random.default_rng(row).integers(0, symbols, 8 - count)
+        padded[name] = labels
+    padded["piece_places"] = np.pad(batch["piece_places"], ((0, 0), (0, 3)))
+    assert losses(make_model(0), padded, **options) == pytest.approx(losses(make_model(0), batch, **options), abs=1e-4)
 
 
-def test_a_prior_is_for_the_alignment(script, batch):
-    model = script["model_of"](context_feedback=True)
-    with_prior = values(model, batch, "viterbi", guide_weight=tf.constant(20.0))["transducer"]
-    assert with_prior > values(model, batch, "viterbi")["transducer"]
+@OPTIONS
+def test_empty_rows_change_nothing(options: dict[str, Any], make_model: Callable, batch: Batch) -> None:
+    padded = {name: np.pad(value, [(0, 2)] + [(0, 0)] * (value.ndim - 1)) for name, value in batch.items()}
+    assert losses(make_model(0), padded, **options) == pytest.approx(losses(make_model(0), batch, **options), abs=1e-4)
 
 
-def test_without_a_block_there_is_no_transducer_loss(script, batch):
-    model = script["model_of"](context_feedback=True)
-    assert set(model.losses_of(batch, 4, None)) == {"characters", "pieces"}
+def test_order_of_rows_changes_nothing(make_model: Callable, batch: Batch) -> None:
+    turned = {name: value[::-1].copy() for name, value in batch.items()}
+    assert losses(make_model(0), turned) == pytest.approx(losses(make_model(0), batch), abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("feedback", "objective", "expected"),
-    [(False, "best", "full_sum or viterbi, got 'best'"), (True, "full_sum", "viterbi, got 'full_sum'")],
-)
-def test_an_objective_that_cannot_train_the_model_is_an_error(script, batch, feedback, objective, expected):
-    model = script["model_of"](context_feedback=feedback)
-    with pytest.raises(ValueError, match=expected):
-        model.losses_of(batch, 4, 4, objective=objective)
+def test_loss_of_a_batch_is_that_of_its_rows(make_model: Callable, batch: Batch) -> None:
+    """Nats per label: rows weigh by their labels."""
+    rows = [losses(make_model(0), {name: value[i : i + 1] for name, value in batch.items()}) for i in range(3)]
+    for name, value in losses(make_model(0), batch).items():
+        assert value == pytest.approx(np.average([row[name] for row in rows], weights=[5, 3, 2]), abs=1e-4)
 
 
-@pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX")
-def test_jax_gives_what_tensorflow_gives(script, tmp_path):
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(SCRIPT), str(tmp_path / "out.npz")]
-    finished = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
-    expected = script["losses"]()
-    with np.load(tmp_path / "out.npz") as file:
-        assert set(file.files) == set(expected)
-        for name, value in expected.items():
-            np.testing.assert_allclose(file[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
+def test_lengths_are_rounded_up_to_whole_blocks(make_model: Callable, batch: Batch) -> None:
+    rounded = batch | {"frame_lengths": np.array([128, 128, 64], np.int32)}
+    assert losses(make_model(0), rounded) == losses(make_model(0), batch)
+    finer = {"chunk": 2, "block": 2}
+    assert losses(make_model(0), rounded, **finer) != losses(make_model(0), batch, **finer)
+
+
+def test_recordings_without_labels_have_a_loss(make_model: Callable, batch: Batch) -> None:
+    silent = batch | {f"{name[:-1]}_lengths": np.zeros(3, np.int32) for name, _ in FIELDS}
+    assert all(np.isfinite(value) and value > 0 for value in losses(make_model(0), silent).values())
+
+
+def test_delay_penalty_changes_no_value(make_model: Callable, batch: Batch) -> None:
+    plain = losses(make_model(0), batch)
+    assert losses(make_model(0), batch, delay_penalty=0.1) == pytest.approx(plain, abs=1e-6)
+
+
+def test_unknown_objective_is_named(make_model: Callable, batch: Batch) -> None:
+    with pytest.raises(ValueError, match="objective: expected full_sum or viterbi, got 'best'"):
+        losses(make_model(0), batch, objective="best")
+
+
+@pytest.mark.parametrize("chunk", [2, 8])
+def test_call_is_the_encoder(chunk: int, make_model: Callable, batch: Batch) -> None:
+    """With the chunk as a Python number and as a tensor, by name and by position where that is a tensor."""
+    model = make_model(0)
+    frames, lengths = ops.convert_to_tensor(batch["frames"]), ops.full((3,), 128, "int32")
+    expected = [np.asarray(x) for x in model.encoder(frames, lengths, chunk=chunk)]
+    tensor = ops.convert_to_tensor(chunk, "int32")
+    for found in (model(frames, lengths, chunk=chunk), model(frames, lengths, tensor)):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(np.asarray(a), b)
+    assert expected[1].shape == (3, 128 // FRAMES_PER_STEP, 32)
+
+
+def test_weights_have_names_of_their_own(make_model: Callable) -> None:
+    paths = [weight.path for weight in make_model(0).weights]
+    assert len(paths) == len(set(paths))
+
+
+@pytest.fixture
+def bfloat16() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_half_precision_is_near_single(tiny: ModelConfig, make_model: Callable, batch: Batch) -> None:
+    half = Transducer(tiny)
+    for target, source in zip(half.trainable_variables, make_model(0).trainable_variables, strict=True):
+        target.assign(source)
+    for name in ("mean", "deviation"):
+        getattr(half.encoder, name).assign(getattr(make_model(0).encoder, name))
+    assert losses(half, batch) == pytest.approx(losses(make_model(0), batch), rel=0.05)

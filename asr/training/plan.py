@@ -1,0 +1,101 @@
+"""What a run trains on, step by step: a function of the configuration and the step, so that it resumes anywhere."""
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.errors import ConfigError
+from asr.training.augmentation import Augmenter
+from asr.training.config import TrainConfig
+from asr.training.corpus import SILENCE, Corpus
+from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
+
+SYNTHETIC = "synth"  # how the names of synthetic speakers start
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One way through the data.
+
+    Attributes:
+        number: From 0.
+        first: Step of its first batch.
+        examples: What its plan refers to.
+        plan: Its batches, in order.
+    """
+
+    number: int
+    first: int
+    examples: Sequence[Example]
+    plan: Sequence[PlannedBatch]
+
+
+class TrainingBatches:
+    """Batches of a run.
+
+    Args:
+        config: The run's configuration.
+        corpus: Its data.
+        augment: Augmentation.
+        devices: Accelerators that share a batch: every batch has as many rows for each.
+    """
+
+    def __init__(self, config: TrainConfig, corpus: Corpus, augment: Augmenter, devices: int = 1) -> None:
+        """Makes the buckets; nothing is planned yet."""
+        self.config, self.corpus, self.augment = config, corpus, augment
+        self.buckets = [_even(b, devices) for b in make_buckets(config.data.bucket_frames, config.data.batch_frames)]
+        left_out = too_long(corpus.train, self.buckets)
+        if left_out:
+            log.warning("%d of %d utterances fit no bucket", len(left_out), len(corpus.train))
+
+    def since(self, step: int) -> Iterator[dict[str, Any]]:
+        """Batches from a step on to the last."""
+        for epoch in self.epochs():
+            skip = max(0, step - epoch.first)
+            if skip < len(epoch.plan):
+                log.info("epoch %d: %d batches", epoch.number, len(epoch.plan))
+                yield from prefetched(partial(self._make, epoch), range(skip, len(epoch.plan)))
+
+    def epochs(self) -> Iterator[Epoch]:
+        """All epochs of the run; the last, and the last with synthetic speech, end where their step comes.
+
+        Raises:
+            ConfigError: if the data does not fill one batch.
+        """
+        schedule, number, first = self.config.schedule, 0, 0
+        turn = schedule.steps - schedule.real_only_steps
+        real = [e for e in self.corpus.train if not e.utterance.speaker.startswith(SYNTHETIC)]
+        while first < schedule.steps:
+            examples, end = (self.corpus.train, turn) if first < turn else (real, schedule.steps)
+            plan = plan_epoch(
+                examples,
+                self.buckets,
+                seed=schedule.seed,
+                epoch=number,
+                speeds=self.config.augment.speeds,
+                short_first=number < schedule.short_first_epochs,
+            )[: end - first]
+            if not plan:
+                kind = "" if examples is self.corpus.train else "real "
+                expected = f"enough {kind}utterances of one length for a batch of batch_frames"
+                raise ConfigError(f"expected {expected}, got {len(examples)} utterances")
+            yield Epoch(number, first, examples, plan)
+            number, first = number + 1, first + len(plan)
+
+    def _make(self, epoch: Epoch, index: int) -> dict[str, NDArray[Any]]:
+        rng = np.random.default_rng((self.config.schedule.seed, epoch.number, index))
+        features = self.corpus.features.__getitem__
+        return assemble(epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment)
+
+
+def _even(bucket: Bucket, devices: int) -> Bucket:
+    """The bucket with as many rows for each device, at least one."""
+    return dataclasses.replace(bucket, size=max(1, bucket.size // devices) * devices)

@@ -1,0 +1,82 @@
+"""Training steps on JAX with one and with two devices: python step_on_jax.py WEIGHTS.npz OUT.npz.
+
+Takes a batch and a tiny model's weights from the first file; writes what became of them and the losses.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.config import from_dict
+from asr.training.checkpoint import assign_weights
+from asr.training.config import TrainConfig
+from asr.training.step_jax import JaxStep, distribute
+from asr.transducer.model import Transducer
+
+CONFIG: dict[str, Any] = {
+    "model": {
+        "dim": 32,
+        "heads": 2,
+        "lower_layers": 1,
+        "upper_layers": 1,
+        "channels": 4,
+        "left_frames": 8,
+        "lookback_frames": 4,
+        "predictor_dim": 24,
+        "joint_dim": 32,
+        "vocabulary": 11,
+        "label_dropout": 0.0,
+    },
+    "loss": {"prior_steps": 10, "guide_steps": 10},
+    "schedule": {"optimiser": "muon", "mixed_precision": False},
+}
+STEPS = 3
+
+
+def example() -> dict[str, NDArray[Any]]:
+    """Four recordings of 0.64 s; every pair has as many labels, so that the mean over devices is a plain one."""
+    rng = np.random.default_rng(1)
+    return {
+        "frames": rng.normal(size=(4, 64, 80)).astype(np.float32),
+        "frame_lengths": np.array([64, 40, 64, 56], np.int32),
+        "characters": rng.integers(0, 28, (4, 5)).astype(np.int32),
+        "character_lengths": np.array([5, 3, 4, 1], np.int32),
+        "pieces": rng.integers(0, 11, (4, 3)).astype(np.int32),
+        "piece_lengths": np.array([3, 2, 2, 0], np.int32),
+        "piece_places": np.tile(np.array([[0.2, 0.5, 0.8]], np.float32), (4, 1)),
+    }
+
+
+def train(step: Any) -> dict[str, NDArray[Any]]:
+    """Values of three steps on one batch, and the weights and averages after them."""
+    found: dict[str, NDArray[Any]] = {}
+    for number in range(STEPS):
+        values = step(example(), 4, 4, step=number, rate=1e-2, delay_penalty=0.0)
+        found |= {f"{name} {number}": np.asarray(value) for name, value in values.items()}
+    for slot, values in {"weights": step.variables, **step.slots}.items():
+        found |= {f"{slot}/{n}": np.array(v) for n, v in zip(step.names, values, strict=True)}
+    return found
+
+
+def main(weights: Path, output: Path) -> None:
+    """Trains twice from the same weights."""
+    config = from_dict(TrainConfig, CONFIG)
+    results: dict[str, NDArray[Any]] = {}
+    for devices in ("one", "two"):
+        if devices == "two":
+            results["devices"] = np.array(distribute())
+        model = Transducer(config.model)
+        with np.load(weights) as stored:
+            assign_weights(model.variables, dict(stored), "test")
+        results |= {f"{devices} {name}": value for name, value in train(JaxStep(model, config)).items()}
+        results[f"{devices} placed on"] = np.array(len(model.variables[0].value.devices()))
+    np.savez(output, **results)
+
+
+if __name__ == "__main__":
+    assert keras.backend.backend() == "jax"
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
