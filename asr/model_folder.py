@@ -61,7 +61,8 @@ def read_config(folder: Path) -> tuple[ModelConfig, dict[str, Any]]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}; expected a model folder") from error
+        hint = "no trained model comes with this version: name one with --model" if folder == bundled_model() else ""
+        raise CheckpointError(f"{path}: {error.strerror}; {hint or 'expected a model folder'}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: expected JSON: {error}") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:

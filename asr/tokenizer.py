@@ -42,7 +42,8 @@ class Tokenizer:
 
     def decode(self, pieces: Sequence[int]) -> str:
         """Text of wordpieces; a word's space is where its first piece says so."""
-        return "".join(self.texts[p] for p in pieces).replace(WORD_START, " ").strip()
+        words = "".join(self.texts[p] for p in pieces).replace(WORD_START, " ").split(" ")
+        return " ".join(word for word in words if word)  # a lone mark, and another after it, are one space
 
     def starts_word(self, piece: int) -> bool:
         """Whether the piece begins a new word."""

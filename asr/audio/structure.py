@@ -15,7 +15,6 @@ HEADER_SLACK = 64  # bytes: some writers count the file's header into the length
 STREAMED = 0x7FFF_F000  # declared lengths from here on stand for "not known", as programs writing to a pipe put them
 OGG_HEADER = 27  # bytes of an Ogg page before its segment table
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byte with its bits in reverse
-REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byte with its bits in reverse
 MP3_TAG_WITHIN = 256  # bytes of the first MP3 frame that hold its tag, if it has one
 
 
@@ -78,7 +77,7 @@ def _check_pages(path: Path, file: BinaryIO) -> None:
 
 
 def ogg_checksum(page: bytes) -> bytes:
-    """Checksum of an Ogg page whose checksum field is zero: the CRC of zlib on reversed bits, without its inversions."""
+    """Checksum of an Ogg page whose own field is zero: zlib's CRC on reversed bits, without its inversions."""
     reversed_bits = zlib.crc32(page.translate(REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return reversed_bits.to_bytes(4, "big").translate(REVERSED)
 

@@ -23,7 +23,9 @@ class Label:
     log_prob: float
 
 
-def words_of(labels: list[Label], tokenizer: Tokenizer, frame_ms: int) -> list[Word]:
+def words_of(
+    labels: list[Label], tokenizer: Tokenizer, frame_ms: int, earliest_ms: int = 0, latest_ms: int | None = None
+) -> list[Word]:
     """Groups wordpieces into words.
 
     A word starts with the frame of its first piece and ends with that of its last, but not after the next word starts;
@@ -33,19 +35,24 @@ def words_of(labels: list[Label], tokenizer: Tokenizer, frame_ms: int) -> list[W
         labels: In order of emission.
         tokenizer: The wordpieces.
         frame_ms: Length of an encoder frame.
+        earliest_ms: No word starts before: a label may attend to frames before the block, and so before the words of
+            an earlier segment.
+        latest_ms: No word ends after, `earliest_ms` or more; None: no limit. A label may attend to the silence that
+            fills up a stream's last block.
     """
     groups = list(_grouped(labels, tokenizer))
     words: list[Word] = []
-    previous = 0
+    previous = earliest_ms
+    latest = math.inf if latest_ms is None else latest_ms
     for i, group in enumerate(groups):
-        start = max(group[0].start_ms, previous)
-        end = max(start, max(p.start_ms for p in group) + frame_ms)
+        start = min(max(group[0].start_ms, previous), latest)
+        end = min(max(start, max(p.start_ms for p in group) + frame_ms), latest)
         if i + 1 < len(groups):
             end = max(start, min(end, groups[i + 1][0].start_ms))
         confidence = math.exp(sum(p.log_prob for p in group) / len(group))
         text = tokenizer.decode([p.piece for p in group])
-        words.append(Word(text, start, end, confidence))
-        previous = start
+        words.append(Word(text, int(start), int(end), confidence))
+        previous = int(start)
     return words
 
 

@@ -56,7 +56,8 @@ class StreamBuffer:
 
     def take(self) -> tuple[NDArray[np.float32], int]:
         """The next chunk, [chunk_samples], zeros past the end, and how many encoder frames of it to use."""
-        joined = np.concatenate(self._parts)
+        # A long recording given in one piece is not copied for every chunk.
+        joined = self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
         chunk, rest = joined[: self.chunk_samples], joined[self.chunk_samples :]
         self._parts, self._waiting = [rest], len(rest)
         blocks = -(-len(chunk) // self.block_samples)
@@ -106,7 +107,8 @@ class StreamWords:
 
     def finish(self, audio_ms: int) -> list[Event]:
         """Ends the segment: a `Final` if it has words."""
-        words = words_of(self._labels, self.tokenizer, FRAME_MS)
+        earliest_ms = self.segments[-1].end_ms if self.segments else 0
+        words = words_of(self._labels, self.tokenizer, FRAME_MS, earliest_ms, audio_ms)
         self._labels, self._last_text = [], ""
         if not words:
             return []

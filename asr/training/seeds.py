@@ -1,4 +1,4 @@
-"""Random generators of the model (dropout, skipped branches), set from the step: a resumed run draws what it would have.
+"""Random generators of the model (dropout, skipped branches), set from the step: a resumed run draws the same.
 
 Their own counters are no part of a checkpoint.
 """

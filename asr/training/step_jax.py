@@ -112,7 +112,7 @@ class _Slot:
         self.value = jax.device_put(np.array(value, np.float32), self._sharding)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.asarray(self.value, dtype)
+        return np.array(self.value, dtype, copy=copy)
 
 
 def distribute() -> int:

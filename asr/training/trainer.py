@@ -105,7 +105,7 @@ class Trainer:
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """WER of each head on the dev splits, with the averaged weights; logged and written to dev.csv."""
-        current = [np.array(v) for v in self.stepper.variables]
+        current = [np.asarray(v).copy() for v in self.stepper.variables]
         for variable, average in zip(self.stepper.variables, self.stepper.slots["average"], strict=True):
             variable.assign(np.asarray(average))
         results: dict[str, dict[str, float]] = {}

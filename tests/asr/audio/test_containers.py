@@ -59,9 +59,7 @@ def test_video_without_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loud_first", [True, False])
-def test_untagged_vbr_mp3_is_read_to_its_end(
-    tmp_path: Path, make_untagged_vbr: Encode, loud_first: bool
-) -> None:
+def test_untagged_vbr_mp3_is_read_to_its_end(tmp_path: Path, make_untagged_vbr: Encode, loud_first: bool) -> None:
     rng = np.random.default_rng(0)
     halves = [rng.normal(0, 0.3, 44_100 * 10), rng.normal(0, 1e-4, 44_100 * 20)]
     samples = np.concatenate(halves if loud_first else halves[::-1])

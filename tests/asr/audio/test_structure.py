@@ -45,9 +45,7 @@ def test_wav_that_breaks_off(tmp_path: Path, make_wav_bytes: WavBytes, magic: by
 
 
 @pytest.mark.parametrize("declared", [0x7FFF_F000, 0x8000_0000, 0xFFFF_FFFF])
-def test_wav_streamed_to_a_pipe_is_as_long_as_it_is(
-    tmp_path: Path, make_wav_bytes: WavBytes, declared: int
-) -> None:
+def test_wav_streamed_to_a_pipe_is_as_long_as_it_is(tmp_path: Path, make_wav_bytes: WavBytes, declared: int) -> None:
     path = write(tmp_path / "a.wav", make_wav_bytes(declared, 32_000))
     assert sum(map(len, read_blocks(path))) == 16_000
 

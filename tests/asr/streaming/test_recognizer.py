@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from asr.errors import AsrError, CheckpointError
@@ -62,7 +62,7 @@ def check_times(transcript: Transcript) -> None:
 
 
 @pytest.mark.parametrize("chunk_ms", CHUNKS)
-@settings(max_examples=8)
+@settings(max_examples=8, phases=(Phase.explicit, Phase.reuse, Phase.generate))  # to shrink takes minutes
 @given(cuts=st.lists(st.floats(0, 1), max_size=9), seed=st.integers(1, 3), tail=st.integers(0, 20_000))
 def test_any_cut_gives_the_words_of_the_whole(
     recogniser: Callable[..., Recognizer], make_audio: Callable, chunk_ms: int, cuts: list, seed: int, tail: int
