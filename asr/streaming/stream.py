@@ -79,6 +79,7 @@ class StreamWords:
         self.tokenizer, self.silence_ms = tokenizer, silence_ms
         self.segments: list[Segment] = []
         self._labels: list[Label] = []
+        self._last_ms = 0  # start of the latest frame that a label attended to
         self._last_text = ""
 
     def accept(self, out: Mapping[str, NDArray[Any]], start_ms: int, audio_ms: int) -> list[Event]:
@@ -97,7 +98,8 @@ class StreamWords:
             if piece >= 0:
                 place = max(0, start_ms + int(frame) * FRAME_MS)
                 self._labels.append(Label(int(piece), place, float(log_prob)))
-        if self._labels and self.silence_ms and audio_ms - self._labels[-1].start_ms >= self.silence_ms + FRAME_MS:
+                self._last_ms = max(self._last_ms, place)
+        if self._labels and self.silence_ms and audio_ms - self._last_ms >= self.silence_ms + FRAME_MS:
             return self.finish(audio_ms)
         text = self.tokenizer.decode([label.piece for label in self._labels])
         if text == self._last_text:

@@ -32,12 +32,12 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         CheckpointError: if the file is missing, damaged or something else.
     """
     try:
-        with np.load(path) as file:
+        with path.open("rb") as raw, np.load(raw) as file:  # opened here: numpy leaves a damaged file open
             arrays = {name: file[name] for name in file.files}
         return arrays, json.loads(arrays.pop("meta").tobytes())
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError) as error:
         raise CheckpointError(f"{path}: expected a checkpoint, got a damaged or other file") from error
 
 
