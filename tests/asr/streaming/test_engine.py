@@ -166,7 +166,9 @@ def test_samples_of_another_shape_are_an_error(engine: Engine, shape: tuple[int,
         engine.step(engine.initial_state(), np.zeros(shape, np.float32), np.zeros(3, np.int32), np.zeros(3, bool))
 
 
-@pytest.mark.parametrize(("chunk_ms", "frames"), [(160, 2), (320, 4), (640, 8), (1280, 16), (15_360, 192), (20_480, 256)])
+@pytest.mark.parametrize(
+    ("chunk_ms", "frames"), [(160, 2), (320, 4), (640, 8), (1280, 16), (15_360, 192), (20_480, 256)]
+)
 def test_chunks_that_are_served(chunk_ms: int, frames: int) -> None:
     assert chunk_frames(chunk_ms) == frames
 
@@ -178,5 +180,5 @@ def test_chunks_that_are_not_served(chunk_ms: int) -> None:
 
 
 def test_unknown_mode_is_an_error() -> None:
-    with pytest.raises(AsrError, match="expected a mode that tensorflow has .*got 'quick'"):
+    with pytest.raises(AsrError, match=r"expected a mode that tensorflow has .*got 'quick'"):
         compiled(lambda x: x, "quick")
