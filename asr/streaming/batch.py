@@ -25,10 +25,11 @@ class _Running(Generic[Key]):
 
     def fill(self) -> None:
         """Reads until a chunk is ready or the recording ends."""
-        while not self.ended and not self.stream.buffer.ready():
+        while not self.ended and not self.stream.state.ready():
             part = next(self.parts, None)
             if part is None:
-                self.ended = self.stream.buffer.finished = True
+                self.ended = True
+                self.stream.state.finish()
             else:
                 self.stream.push(part)
 
@@ -71,7 +72,7 @@ def recognise_all(
         recognizer.advance()
         for item in list(running):
             progress(item.key, item.stream.audio_ms)
-            if item.ended and not item.stream.buffer.ready():
+            if item.ended and not item.stream.state.ready():
                 running.remove(item)
                 item.stream.finish_events()
                 yield item.key, item.stream.transcript()

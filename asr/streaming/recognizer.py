@@ -1,11 +1,12 @@
 """Recognition in Python: `Recognizer` holds a model and its compiled step, `Stream` one stream of audio.
 
-recognizer = Recognizer(chunk_ms=320)
-stream = recognizer.stream()
-for samples in microphone:
-for event in stream.accept(samples):
-print(event)
-print(stream.finish().text)
+Example:
+    recognizer = Recognizer(chunk_ms=320)
+    stream = recognizer.stream()
+    for samples in microphone:
+        for event in stream.accept(samples):
+            print(event)
+    print(stream.finish().text)
 """
 
 from collections.abc import Iterable
@@ -17,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import AsrError
-from asr.features import SAMPLE_RATE
 from asr.model_folder import bundled_model, load_model
-from asr.streaming.engine import FRAME_SAMPLES, Engine
-from asr.streaming.events import Event
-from asr.streaming.stream import StreamBuffer, StreamWords
-from asr.transcript import Transcript
+from asr.streaming.engine import Engine
+from asr.streaming.events import Event, Final
+from asr.streaming.stream import StreamState
+from asr.transcript import Segment, Transcript
 
 OFFLINE_MS = 15_360  # an "offline" chunk: as long as the longest recordings of training, so that it sees like context
 
@@ -34,7 +34,8 @@ class Recognizer:
         model: A model folder; None: the bundled model.
         chunk_ms: Audio per step: 160, 320, or a multiple of 640. Larger is more accurate, smaller is sooner.
         streams: Streams at a time; each step advances all that have a chunk.
-        silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
+        silence_ms: Silence after a word that ends a segment, and with it what the model remembers; 0: only the
+            stream's end does.
         mode: How the step runs: see `Engine`.
 
     Raises:
@@ -81,21 +82,17 @@ class Recognizer:
 
     def advance(self) -> list[tuple["Stream", list[Event]]]:
         """Runs one step for every stream that has a chunk ready; returns their events."""
-        engine, rows = self.engine, [s for s in self._rows if s is not None and s.buffer.ready()]
+        engine, rows = self.engine, [s for s in self._rows if s is not None and s.state.ready()]
         if not rows:
             return []
         samples = np.zeros((len(self._rows), engine.samples), np.float32)
         valid, reset = np.zeros(len(self._rows), np.int32), np.zeros(len(self._rows), bool)
         for stream in rows:
-            samples[stream.row], valid[stream.row] = stream.buffer.take()
-            reset[stream.row] = stream.position == 0
+            samples[stream.row], valid[stream.row], reset[stream.row] = stream.state.take()
         self._state, out = engine.step(self._state, samples, valid, reset)
         results = []
         for stream in rows:
-            start_ms = stream.audio_ms
-            stream.position = min(stream.position + engine.samples, stream.buffer.received)
-            row = {name: values[stream.row] for name, values in out.items()}
-            stream.pending += stream.words.accept(row, start_ms, stream.audio_ms)
+            stream.keep(stream.state.accept({name: values[stream.row] for name, values in out.items()}))
             results.append((stream, stream.take_events()))
         return results
 
@@ -118,21 +115,20 @@ class Stream(AbstractContextManager["Stream"]):
 
     def __init__(self, recognizer: Recognizer, row: int) -> None:
         """Starts with no audio."""
-        engine = recognizer.engine
-        self.row, self.position = row, 0  # samples recognised
-        self.buffer = StreamBuffer(engine.samples, engine.block * FRAME_SAMPLES)
-        self.words = StreamWords(recognizer.tokenizer, recognizer.silence_ms)
+        self.row = row
+        self.state = StreamState(recognizer.tokenizer, recognizer.engine, recognizer.silence_ms)
+        self.segments: list[Segment] = []  # finished, for the transcript
         self.pending: list[Event] = []  # events that another stream's call brought about
         self._recognizer = recognizer
 
     @property
     def audio_ms(self) -> int:
         """Audio recognised so far."""
-        return 1000 * self.position // SAMPLE_RATE
+        return self.state.audio_ms
 
     def push(self, samples: NDArray[np.float32]) -> None:
         """Adds samples without recognising them yet: see `Recognizer.advance`. Raises as `accept` does."""
-        self.buffer.push(samples)
+        self.state.push(samples)
 
     def accept(self, samples: NDArray[np.float32]) -> list[Event]:
         """Adds samples and recognises every chunk they complete.
@@ -157,14 +153,26 @@ class Stream(AbstractContextManager["Stream"]):
 
     def finish_events(self) -> list[Event]:
         """As `finish`, returning the last events."""
-        self.buffer.finished = True
-        events = [*self._drain(), *self.words.finish(self.audio_ms)]
+        self.state.finish()
+        events = self.flush()
         self._recognizer.release(self)
         return events
 
+    def flush(self) -> list[Event]:
+        """Recognises what is left and ends the segment; the stream goes on. Returns its events."""
+        self.state.flush()
+        events = self._drain()
+        self.keep(self.state.end_segment())
+        return events + self.take_events()
+
     def transcript(self) -> Transcript:
         """The finished segments."""
-        return self.words.transcript(1000 * self.buffer.received // SAMPLE_RATE)
+        return Transcript(tuple(self.segments), self.state.received_ms)
+
+    def keep(self, events: list[Event]) -> None:
+        """Adds events to those to be returned, and segments to the transcript."""
+        self.pending += events
+        self.segments += [event.result for event in events if isinstance(event, Final)]
 
     def take_events(self) -> list[Event]:
         """Events that were not returned yet."""
@@ -173,7 +181,7 @@ class Stream(AbstractContextManager["Stream"]):
 
     def _drain(self) -> list[Event]:
         events = self.take_events()
-        while self.buffer.ready():
+        while self.state.ready():
             for stream, found in self._recognizer.advance():
                 (events if stream is self else stream.pending).extend(found)
         return events

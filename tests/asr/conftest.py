@@ -10,6 +10,7 @@ import pytest
 
 from asr.config import ModelConfig
 from asr.model_folder import save_model
+from asr.streaming.recognizer import Recognizer
 from asr.tokenizer import train_tokenizer
 from asr.training.checkpoint import weights_of
 from asr.transducer.model import Transducer
@@ -132,5 +133,23 @@ def make_audio() -> Callable[..., np.ndarray]:
         loudness = rng.choice([0.0, 0.02, 0.1, 0.3], part.max(initial=0) + 1)[part]
         sound = np.sin(2 * np.pi * tones * times[:, None]).sum(1) + rng.normal(0, 0.5, count)
         return (loudness * sound / 3 + rng.normal(0, 1e-3, count)).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def recogniser(model_folder: Path) -> Callable[..., Recognizer]:
+    """A compiled recogniser by chunk size, streams and silence; all its streams are free."""
+    made: dict[tuple[int, int], Recognizer] = {}
+
+    def make(chunk_ms: int = 640, streams: int = 1, silence_ms: int = 800) -> Recognizer:
+        key = chunk_ms, streams
+        if key not in made:
+            made[key] = Recognizer(model_folder, chunk_ms, streams)
+        made[key].silence_ms = silence_ms
+        for stream in list(made[key]._rows):
+            if stream is not None:  # of a test that failed
+                made[key].release(stream)
+        return made[key]
 
     return make

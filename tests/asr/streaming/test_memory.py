@@ -28,7 +28,7 @@ def listen(stream: Stream, sound: np.ndarray, chunks: int) -> int:
     for n in range(chunks):
         start = n * CHUNK_SAMPLES % len(sound)
         events += len(stream.accept(sound[start : start + CHUNK_SAMPLES]))
-        stream.words.segments.clear()  # the words of a transcript are the caller's
+        stream.segments.clear()  # the words of a transcript are the caller's
     return events
 
 
@@ -51,7 +51,7 @@ def test_memory_is_flat_over_an_hour(recogniser: Callable[..., Recognizer], make
             after = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
-        assert stream.audio_ms == HOUR_CHUNKS * 1280
+        assert 0 <= HOUR_CHUNKS * 1280 - stream.audio_ms < 1280
         assert state_bytes(recognizer) == state
         assert abs(after - before) < 200_000  # allocated in 100 chunks and still there, late as early
         assert resident_bytes() - resident < 32_000_000  # of 230 MB that came through

@@ -40,7 +40,7 @@ TOY: dict[str, Any] = {
         "frequency_width": 4,
         "time_masks": 0,
     },
-    "loss": {"transducer_after": 0, "characters": 0.5, "pieces": 0.5},
+    "loss": {"transducer_after": 0, "characters": 0.5, "pieces": 0.5, "prior_steps": 80, "guide_steps": 80},
     "schedule": {
         "steps": 4,
         "peak_rate": 5e-3,
@@ -70,7 +70,7 @@ def say(text: str, rng: np.random.Generator) -> np.ndarray:
         tone = 0.2 * np.sin(2 * np.pi * TONES_HZ.get(letter, 0.0) * seconds) * np.hanning(len(seconds))
         parts.append(tone if letter != " " else np.zeros(RATE * 8 // 100))
     samples = np.concatenate([np.zeros(RATE // 20), *parts, np.zeros(RATE // 20)])
-    return (samples + 0.001 * rng.normal(size=len(samples))).astype(np.float32)
+    return (samples + 0.005 * rng.normal(size=len(samples))).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,111 @@
+"""One stream's labels as events: partial texts, and segments that end at pauses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from asr.decoding.words import Label, words_of
+from asr.streaming.engine import FRAME_MS
+from asr.streaming.events import Event, Final, Partial
+from asr.tokenizer import Tokenizer
+from asr.transcript import segment_of
+
+PATIENCE_MS = 20_000  # a segment as long as this ends at shorter and shorter pauses
+LONGEST_MS = 40_000  # and one as long as this before its latest word
+SHORTEST_PAUSE_MS = 160
+WORDLESS_MS = 5_000  # without words for so long, recognition restarts
+OVERLAP_MS = 640  # of audio heard again then: a word may just have begun
+
+
+class StreamWords:
+    """Labels of a stream as events; it keeps those of the open segment only.
+
+    Args:
+        tokenizer: Wordpieces.
+        silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
+        start_ms: Session time at which the stream begins.
+        segment: Number of its first segment.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, silence_ms: int, start_ms: int = 0, segment: int = 0) -> None:
+        """Starts with no words."""
+        self.tokenizer, self.silence_ms = tokenizer, silence_ms
+        self.number = segment  # of the open segment
+        self._labels: list[Label] = []
+        self._start_ms = self._last_ms = start_ms  # of the segment; of the latest frame that a label attended to
+        self.needed_ms = start_ms  # no restart reaches back before it
+        self._ended_ms = start_ms  # end of the latest segment's last word
+        self._last_text = ""
+
+    def accept(self, out: Mapping[str, NDArray[Any]], start_ms: int, audio_ms: int) -> tuple[list[Event], int | None]:
+        """Adds the labels of one chunk.
+
+        Args:
+            out: One row of the engine's outputs: labels [blocks, M] (-1: none), log_probs and frames, the same shape.
+            start_ms: Start of the chunk.
+            audio_ms: Audio recognised with this chunk.
+
+        Returns:
+            A `Partial` if the text changed, a `Final` if a pause ended the segment; and, where recognition is to
+            start afresh, the time from which on it hears the audio (again).
+        """
+        columns = (out[name].ravel() for name in ("labels", "log_probs", "frames"))
+        for piece, log_prob, frame in zip(*columns, strict=True):
+            if piece >= 0:
+                place = max(self._start_ms, start_ms + int(frame) * FRAME_MS)
+                self._labels.append(Label(int(piece), place, float(log_prob)))
+                self._last_ms = max(self._last_ms, place)
+        restart_ms = self._restart_ms(audio_ms)
+        if restart_ms is not None:
+            restart_ms = max(restart_ms, self.needed_ms)
+            return self.finish(audio_ms, restart_ms), restart_ms
+        self.needed_ms = max(self.needed_ms, self._earliest_restart_ms(audio_ms))
+        text = self.tokenizer.decode([label.piece for label in self._labels])
+        if text == self._last_text:
+            return [], None
+        self._last_text = text
+        return [Partial(self.number, text, text.rfind(" ") + 1, audio_ms)], None
+
+    def _restart_ms(self, audio_ms: int) -> int | None:
+        """Where the next segment begins, if the open one ends now."""
+        if not self.silence_ms:
+            return None
+        if not self._labels:
+            wordless = audio_ms - self._start_ms >= max(WORDLESS_MS, self.silence_ms + 2 * OVERLAP_MS)
+            return audio_ms - OVERLAP_MS if wordless else None
+        ended_ms, long_ms = self._last_ms + FRAME_MS, audio_ms - self._start_ms - PATIENCE_MS
+        patience = min(1.0, max(0.0, 1.0 - long_ms / (LONGEST_MS - PATIENCE_MS)))
+        pause_ms = max(min(self.silence_ms, SHORTEST_PAUSE_MS), round(self.silence_ms * patience))
+        if audio_ms - ended_ms >= pause_ms:
+            return min(audio_ms, ended_ms + pause_ms // 2)  # half the pause: a word may just have begun
+        return self._without_last_word(ended_ms) if patience == 0.0 else None
+
+    def _without_last_word(self, ended_ms: int) -> int:
+        """Takes the latest word out of the segment, which may go on; returns where to hear it again."""
+        starts = [i for i, label in enumerate(self._labels) if self.tokenizer.starts_word(label.piece)]
+        if not starts or starts[-1] == 0:
+            return ended_ms
+        place = max(self._labels[starts[-1]].start_ms - FRAME_MS, self._labels[starts[-1] - 1].start_ms + FRAME_MS)
+        del self._labels[starts[-1] :]
+        return min(place, ended_ms)
+
+    def _earliest_restart_ms(self, audio_ms: int) -> int:
+        """Where the segment would end first, whatever comes next."""
+        if not self.silence_ms:
+            return audio_ms
+        if not self._labels:
+            return audio_ms - OVERLAP_MS
+        starts = [label.start_ms for label in self._labels if self.tokenizer.starts_word(label.piece)]
+        return (starts or [self._start_ms])[-1] - FRAME_MS
+
+    def finish(self, audio_ms: int, restart_ms: int | None = None) -> list[Event]:
+        """Ends the segment: a `Final` if it has words. The next one begins at `restart_ms`, without it at once."""
+        words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms)
+        self._labels, self._last_text = [], ""
+        self._start_ms = self._last_ms = self.needed_ms = audio_ms if restart_ms is None else restart_ms
+        if not words:
+            return []
+        final = Final(self.number, segment_of(words), audio_ms)
+        self.number, self._ended_ms = self.number + 1, final.result.end_ms
+        return [final]

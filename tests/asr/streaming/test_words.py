@@ -1,0 +1,203 @@
+"""One stream's labels as events, without a model."""
+
+import numpy as np
+import pytest
+
+from asr.streaming.events import Event, Final, Partial
+from asr.streaming.words import LONGEST_MS, OVERLAP_MS, PATIENCE_MS, WORDLESS_MS, StreamWords
+from asr.tokenizer import WORD_START, Tokenizer, train_tokenizer
+from asr.transcript import Segment
+
+SENTENCES = ["the cat sat on the mat", "a rat ate the hat then", "some tea is hot at noon"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(SENTENCES * 3, 40)
+
+
+class Chunks:
+    """Feeds a stream's words one chunk of 640 ms after another."""
+
+    def __init__(self, tokenizer: Tokenizer, silence_ms: int) -> None:
+        self.tokenizer, self.time_ms = tokenizer, 0
+        self.words = StreamWords(tokenizer, silence_ms)
+        self.restart_ms: int | None = None
+        self.segments: list[Segment] = []
+
+    def say(self, *pieces: tuple[str, int], length_ms: int = 640) -> list[Event]:
+        """A chunk with these pieces (▁ as _) at these frames of it."""
+        labels = np.full((2, 6), -1, np.int32)
+        frames, log_probs = np.zeros((2, 6), np.int32), np.full((2, 6), -0.5, np.float32)
+        for i, (text, frame) in enumerate(pieces):
+            labels.flat[2 * i] = self.tokenizer.texts.index(text.replace("_", WORD_START))
+            frames.flat[2 * i] = frame
+        start_ms, self.time_ms = self.time_ms, self.time_ms + length_ms
+        out = {"labels": labels, "frames": frames, "log_probs": log_probs}
+        events, self.restart_ms = self.words.accept(out, start_ms, self.time_ms)
+        self.time_ms = self.time_ms if self.restart_ms is None else self.restart_ms
+        return self.kept(events)
+
+    def finish(self) -> list[Event]:
+        return self.kept(self.words.finish(self.time_ms))
+
+    def kept(self, events: list[Event]) -> list[Event]:
+        self.segments += [event.result for event in events if isinstance(event, Final)]
+        return events
+
+
+def test_partials_come_when_the_text_changes(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 0)
+    assert chunks.say() == []
+    assert chunks.say(("_the", 1)) == [Partial(0, "the", 0, 1280)]
+    assert chunks.say() == []
+    assert chunks.say(("_s", 1), ("at", 3)) == [Partial(0, "the sat", 4, 2560)]
+    assert chunks.say(("_", 1)) == []  # a mark without text yet
+    assert chunks.say(("_a", 1)) == [Partial(0, "the sat a", 8, 3840)]  # and its space is not another
+
+
+def test_end_of_stream_ends_the_segment(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 0)
+    chunks.say(("_the", 1), ("_a", 4))
+    (event,) = chunks.finish()
+    assert isinstance(event, Final)
+    assert (event.segment, event.result.text, event.audio_ms) == (0, "the a", 640)
+    assert [(w.start_ms, w.end_ms) for w in event.result.words] == [(80, 160), (320, 400)]
+    assert chunks.finish() == []  # nothing new
+
+
+@pytest.mark.parametrize(("silence_ms", "chunks_until"), [(80, 1), (560, 1), (561, 2), (1200, 2), (1840, 3)])
+def test_silence_ends_a_segment(tokenizer: Tokenizer, silence_ms: int, chunks_until: int) -> None:
+    """The word ends at 80 ms of a chunk: after one chunk there were 560 ms of silence."""
+    chunks = Chunks(tokenizer, silence_ms)
+    events = chunks.say(("_the", 0))
+    for _ in range(1, chunks_until):
+        assert not any(isinstance(event, Final) for event in events)
+        events = chunks.say()
+    assert [type(event) for event in events] == [Final]
+    assert chunks.say(("_a", 2))[0].segment == 1
+
+
+def test_silence_counts_from_the_latest_frame(tokenizer: Tokenizer) -> None:
+    """The last label may attend to an earlier frame than the one before it."""
+    chunks = Chunks(tokenizer, 320)
+    assert [type(e) for e in chunks.say(("_the", 6), ("_a", 1))] == [Partial]
+    assert [type(e) for e in chunks.say()] == [Final]
+
+
+def test_without_silence_only_the_end_ends_a_segment(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 0)
+    chunks.say(("_the", 0))
+    assert all(chunks.say() == [] for _ in range(20))
+    assert [type(e) for e in chunks.finish()] == [Final]
+
+
+def test_segments_do_not_overlap(tokenizer: Tokenizer) -> None:
+    """A label may attend to frames before its block, where the segment before has its words."""
+    chunks = Chunks(tokenizer, 80)
+    assert isinstance(chunks.say(("_the", 0), ("_a", 5))[0], Final)
+    (event,) = chunks.say(("_s", -6))
+    assert isinstance(event, Final)
+    assert chunks.segments[0].end_ms == 480
+    assert event.result.start_ms == 520  # where the segment began: in the middle of the pause
+    assert event.result.start_ms <= event.result.end_ms
+
+
+def test_words_end_with_the_audio(tokenizer: Tokenizer) -> None:
+    """The last block is filled up with silence, which a label may attend to."""
+    chunks = Chunks(tokenizer, 0)
+    chunks.say(("_the", 2), ("_a", 7), length_ms=300)
+    chunks.finish()
+    assert [(w.start_ms, w.end_ms) for w in chunks.segments[0].words] == [(160, 240), (300, 300)]
+
+
+def test_a_lone_mark_is_no_segment(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 80)
+    assert chunks.say(("_", 0)) == []
+    assert chunks.segments == []
+    (event,) = chunks.say(("_a", 0))
+    assert event.segment == 0
+
+
+def test_times_do_not_start_before_the_audio(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 0)
+    chunks.say(("_a", -3))
+    chunks.finish()
+    assert chunks.segments[0].start_ms == 0
+
+
+def test_recognition_restarts_in_the_middle_of_the_pause(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 600)
+    chunks.say(("_the", 1))  # ends at 160 ms
+    assert chunks.restart_ms is None
+    assert [type(e) for e in chunks.say()] == [Final]
+    assert chunks.restart_ms == 160 + 300
+
+
+def test_recognition_restarts_after_a_time_without_words(tokenizer: Tokenizer) -> None:
+    """And no event tells so: there was nothing to tell."""
+    chunks = Chunks(tokenizer, 600)
+    for _ in range(-(-WORDLESS_MS // 640) - 1):
+        assert chunks.say() == []
+        assert chunks.restart_ms is None
+    assert chunks.say() == []
+    assert chunks.restart_ms == -(-WORDLESS_MS // 640) * 640 - OVERLAP_MS
+    assert chunks.say(("_a", 2))[0].segment == 0
+
+
+def test_a_long_segment_ends_at_a_shorter_pause(tokenizer: Tokenizer) -> None:
+    chunks, finals = Chunks(tokenizer, 3000), []
+    while not finals:  # pauses of 640 ms or so, too short for 3000 ms
+        events = [*chunks.say(("_a", 7)), *chunks.say()]
+        finals = [event for event in events if isinstance(event, Final)]
+    assert PATIENCE_MS < finals[0].audio_ms < LONGEST_MS
+    assert len(finals[0].result.words) > 10
+
+
+def test_speech_without_pause_ends_before_its_latest_word(tokenizer: Tokenizer) -> None:
+    chunks, events = Chunks(tokenizer, 600), []
+    while not any(isinstance(event, Final) for event in events):
+        start_ms = chunks.time_ms
+        events = chunks.say(("_the", 1), ("_s", 7))
+    (event,) = events
+    assert event.audio_ms == start_ms + 640 >= LONGEST_MS
+    assert event.result.text.endswith("s the")
+    last = event.result.words[-1]
+    assert (last.start_ms, last.end_ms) == (start_ms + 80, start_ms + 160)
+    assert chunks.restart_ms == start_ms + 7 * 80 - 80  # the "s" will be heard again, from its start
+
+
+def test_an_endless_word_ends_too(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 600)
+    events = chunks.say(("_the", 1))
+    while not any(isinstance(event, Final) for event in events):
+        events = chunks.say(("s", 7))
+    assert len(chunks.segments[0].words) == 1
+    assert LONGEST_MS <= chunks.segments[0].end_ms <= LONGEST_MS + 640
+
+
+def test_no_restart_reaches_back_before_what_is_needed(tokenizer: Tokenizer) -> None:
+    """Whatever the labels attend to: the audio before is not kept."""
+    rng = np.random.default_rng(1)
+    chunks, restarts = Chunks(tokenizer, 300), 0
+    for _ in range(600):
+        needed_ms, start_ms = chunks.words.needed_ms, chunks.time_ms
+        count = int(rng.integers(0, 3)) if rng.random() < 0.7 else 0
+        chunks.say(*((str(rng.choice(["_the", "s", "_a"])), int(rng.integers(-8, 8))) for _ in range(count)))
+        if chunks.restart_ms is None:
+            assert chunks.words.needed_ms >= needed_ms
+        else:
+            restarts += 1
+            assert needed_ms <= chunks.restart_ms <= start_ms + 640
+    assert restarts > 20
+
+
+def test_a_stream_taken_over_goes_on_with_its_numbers(tokenizer: Tokenizer) -> None:
+    words = StreamWords(tokenizer, 600, start_ms=5000, segment=7)
+    piece = tokenizer.texts.index(WORD_START + "the")
+    row = {"labels": np.array([[piece]]), "frames": np.array([[-3]]), "log_probs": np.array([[-0.1]])}
+    events, _ = words.accept(row, 5000, 5640)
+    assert events == [Partial(7, "the", 0, 5640)]
+    (event,) = words.finish(5640)
+    assert isinstance(event, Final)
+    assert (event.segment, event.result.start_ms) == (7, 5000)
