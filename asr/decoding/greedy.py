@@ -8,9 +8,51 @@ from typing import Any
 
 from keras import ops
 
+from asr.transducer.joint import BlockJoint
 from asr.transducer.model import Transducer
 
 MAX_LABELS = 12  # labels at most in a block of 8 frames (640 ms): fast speech has about 5 wordpieces there
+
+
+def labels_limit(block: int) -> int:
+    """M, labels at most in a block of so many frames."""
+    return max(1, MAX_LABELS * block // 8)
+
+
+def block_window(joint: BlockJoint, frames: Any, state: dict[str, Any]) -> tuple[Any, Any]:
+    """What the joint attends to in a block.
+
+    Args:
+        joint: The block joint.
+        frames: [B, W, 2J] keys and values of the block.
+        state: With "window" [B, lookback, 2J] and "seen" [B].
+
+    Returns:
+        [B, K, 2J] keys and values, and a mask [B, K] of the frames that exist.
+    """
+    window = ops.concatenate([state["window"], frames], axis=1)
+    age = joint.lookback - ops.arange(window.shape[1], dtype="int32")  # frames before the block's first
+    return window, age[None, :] <= state["seen"][:, None]
+
+
+class GreedySearch:
+    """Decodes blocks with the likeliest symbol at each step.
+
+    Args:
+        model: The transducer.
+    """
+
+    def __init__(self, model: Transducer) -> None:
+        """Keeps the model."""
+        self.model = model
+
+    def initial_state(self, batch: int) -> dict[str, Any]:
+        """State of `batch` new streams: predictor state, the joint's window before the block, and frames seen."""
+        return initial_state(self.model, batch)
+
+    def block(self, frames: Any, state: dict[str, Any], active: Any, end_bias: Any) -> tuple[dict[str, Any], Any]:
+        """As `decode_block`."""
+        return decode_block(self.model, frames, state, active, end_bias)
 
 
 def initial_state(model: Transducer, batch: int) -> dict[str, Any]:
@@ -41,10 +83,8 @@ def decode_block(
         before), "end" [B] probability of end-of-block before the first label.
     """
     joint, batch, block = model.joint, frames.shape[0], frames.shape[1]
-    window = ops.concatenate([state["window"], frames], axis=1)  # [B, K, 2J]
-    age = joint.lookback - ops.arange(window.shape[1], dtype="int32")  # frames before the block's first
-    mask = age[None, :] <= state["seen"][:, None]  # [B, K]
-    limit = max(1, MAX_LABELS * block // 8)
+    window, mask = block_window(joint, frames, state)
+    limit = labels_limit(block)
 
     def more(k: Any, alive: Any, *_: Any) -> Any:
         return ops.logical_and(k < limit, ops.any(alive))

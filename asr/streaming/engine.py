@@ -7,15 +7,14 @@ Letters: B rows, C encoder frames per chunk, W frames per block, M labels at mos
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from asr.decoding.greedy import decode_block
-from asr.decoding.greedy import initial_state as initial_decoder_state
+from asr.decoding.greedy import GreedySearch
 from asr.encoder.encoder import FRAMES_PER_STEP
 from asr.errors import AsrError
 from asr.features import HOP_SAMPLES, SAMPLE_RATE
@@ -27,6 +26,16 @@ FRAME_SAMPLES = FRAMES_PER_STEP * HOP_SAMPLES  # samples per encoder frame
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE  # 80 ms
 
 State = Any  # a tree of backend tensors, each [B, …]
+
+
+class Search(Protocol):
+    """What decodes blocks inside the step: `GreedySearch`, `BeamSearch`."""
+
+    def initial_state(self, batch: int) -> State:
+        """State of `batch` new streams."""
+
+    def block(self, frames: Any, state: State, active: Any, end_bias: Any) -> tuple[State, dict[str, Any]]:
+        """Decodes one block of every active stream: the next state and the outputs, each [B, …]."""
 
 
 def chunk_frames(chunk_ms: int) -> int:
@@ -48,14 +57,17 @@ class Engine:
         chunk_ms: Audio per chunk.
         rows: B, streams at most.
         mode: "compiled" (XLA), "graph" (TensorFlow's graph, operation by operation) or "eager".
+        search: How blocks are decoded; None: greedily.
 
     Raises:
         AsrError: for a chunk size that is not served.
     """
 
-    def __init__(self, model: Transducer, chunk_ms: int, rows: int, mode: str = "compiled") -> None:
+    def __init__(
+        self, model: Transducer, chunk_ms: int, rows: int, mode: str = "compiled", search: Search | None = None
+    ) -> None:
         """Traces nothing yet: the first step compiles."""
-        self.model, self.rows = model, rows
+        self.model, self.rows, self.search = model, rows, search or GreedySearch(model)
         self.frames = chunk_frames(chunk_ms)
         self.block = min(self.frames, MAX_BLOCK)
         self.samples = self.frames * FRAME_SAMPLES
@@ -68,7 +80,7 @@ class Engine:
         return {
             "frontend": self.frontend.initial_state(self.rows),
             "encoder": self.model.encoder.initial_state(self.rows),
-            "decoder": initial_decoder_state(self.model, self.rows),
+            "decoder": self.search.initial_state(self.rows),
         }
 
     def step(
@@ -92,7 +104,8 @@ class Engine:
         Returns:
             The next state, and arrays "labels" [B, C / W, M] int32 (-1: none), "log_probs" [B, C / W, M],
             "frames" [B, C / W, M] int32 (frame of the chunk that a label attended to most; negative: before the chunk)
-            and "end" [B, C / W] (probability that a block had no label).
+            and "end" [B, C / W] (probability that a block had no label). A beam search's have an axis of K hypotheses
+            before M, and there are "parents" and "scores": see `BeamSearch.block`.
         """
         expected = (self.rows, self.samples)
         if samples.shape != expected:
@@ -109,7 +122,7 @@ class Engine:
         decoder, found = state["decoder"], []
         for start in range(0, self.frames, self.block):
             block = keys[:, start : start + self.block]
-            decoder, out = decode_block(self.model, block, decoder, valid > start, end_bias)
+            decoder, out = self.search.block(block, decoder, valid > start, end_bias)
             out["frames"] = out["frames"] + start
             found.append(out)
         following = {"frontend": frontend, "encoder": encoder, "decoder": decoder}

@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.words import Label, words_of
 from asr.streaming.engine import FRAME_MS
 from asr.streaming.events import Event, Final, Partial
@@ -32,17 +33,17 @@ class StreamWords:
         """Starts with no words."""
         self.tokenizer, self.silence_ms = tokenizer, silence_ms
         self.number = segment  # of the open segment
-        self._labels: list[Label] = []
+        self._hypotheses = Hypotheses(FRAME_MS)
         self._start_ms = self._last_ms = start_ms  # of the segment; of the latest frame that a label attended to
         self.needed_ms = start_ms  # no restart reaches back before it
         self._ended_ms = start_ms  # end of the latest segment's last word
-        self._last_text = ""
+        self._last = "", 0  # text and stable characters of the latest partial
 
     def accept(self, out: Mapping[str, NDArray[Any]], start_ms: int, audio_ms: int) -> tuple[list[Event], int | None]:
         """Adds the labels of one chunk.
 
         Args:
-            out: One row of the engine's outputs: labels [blocks, M] (-1: none), log_probs and frames, the same shape.
+            out: One row of the engine's outputs: see `Hypotheses.accept`.
             start_ms: Start of the chunk.
             audio_ms: Audio recognised with this chunk.
 
@@ -50,22 +51,30 @@ class StreamWords:
             A `Partial` if the text changed, a `Final` if a pause ended the segment; and, where recognition is to
             start afresh, the time from which on it hears the audio (again).
         """
-        columns = (out[name].ravel() for name in ("labels", "log_probs", "frames"))
-        for piece, log_prob, frame in zip(*columns, strict=True):
-            if piece >= 0:
-                place = max(self._start_ms, start_ms + int(frame) * FRAME_MS)
-                self._labels.append(Label(int(piece), place, float(log_prob)))
-                self._last_ms = max(self._last_ms, place)
+        self._hypotheses.accept(out, start_ms, self._start_ms)
+        self._last_ms = max([self._start_ms, *(label.start_ms for label in self._labels)])
         restart_ms = self._restart_ms(audio_ms)
         if restart_ms is not None:
             restart_ms = max(restart_ms, self.needed_ms)
             return self.finish(audio_ms, restart_ms), restart_ms
         self.needed_ms = max(self.needed_ms, self._earliest_restart_ms(audio_ms))
-        text = self.tokenizer.decode([label.piece for label in self._labels])
-        if text == self._last_text:
+        text, stable = self._text(self._labels), self._stable()
+        if (text, stable) == self._last:
             return [], None
-        self._last_text = text
-        return [Partial(self.number, text, text.rfind(" ") + 1, audio_ms)], None
+        self._last = text, stable
+        return [Partial(self.number, text, stable, audio_ms)], None
+
+    @property
+    def _labels(self) -> list[Label]:
+        return self._hypotheses.best
+
+    def _text(self, labels: list[Label]) -> str:
+        return self.tokenizer.decode([label.piece for label in labels])
+
+    def _stable(self) -> int:
+        """Characters that will not change: words that all hypotheses share, but for the last, which may grow."""
+        text = self._text(self._labels[: self._hypotheses.settled])
+        return max(0, text.rfind(" "))
 
     def _restart_ms(self, audio_ms: int) -> int | None:
         """Where the next segment begins, if the open one ends now."""
@@ -102,7 +111,8 @@ class StreamWords:
     def finish(self, audio_ms: int, restart_ms: int | None = None) -> list[Event]:
         """Ends the segment: a `Final` if it has words. The next one begins at `restart_ms`, without it at once."""
         words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms)
-        self._labels, self._last_text = [], ""
+        self._hypotheses.clear()
+        self._last = "", 0
         self._start_ms = self._last_ms = self.needed_ms = audio_ms if restart_ms is None else restart_ms
         if not words:
             return []

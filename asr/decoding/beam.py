@@ -1,0 +1,253 @@
+"""Block-synchronous beam search as part of the compiled step.
+
+Within a block every hypothesis may emit labels; those that choose end-of-block wait for the others, and the best go on
+to the next block. Hypotheses with the same labels are one: their probabilities add, since alignments of the same words
+differ only in the blocks that the labels fall into. A language model may join in (shallow fusion).
+
+Letters: B streams, K hypotheses of each, W encoder frames per block, L = lookback + W, M labels at most per block,
+P predictor width, V vocabulary.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+from keras import ops
+
+from asr.decoding.greedy import block_window, labels_limit
+from asr.transducer.model import Transducer
+
+NEVER = -1e30  # a log-probability; finite, so that differences of two of them are numbers
+HASHES = ((31_337, 1_000_003), (69_069, 2_147_483_029))  # multiplier and increment, modulo 2^32
+
+
+class LanguageModel(Protocol):
+    """What the search asks of a language model over the same labels."""
+
+    def initial_state(self, batch: int) -> Any:
+        """State before the first label: a tree of arrays [batch, …]."""
+
+    def log_probs(self, state: Any) -> Any:
+        """Of every next label: state [N, …] -> [N, V]."""
+
+    def step(self, label: Any, state: Any) -> Any:
+        """State after a label: [N] int32, state [N, …]."""
+
+
+@dataclass(frozen=True)
+class BeamConfig:
+    """How the search weighs.
+
+    Attributes:
+        beam: K, hypotheses kept.
+        lm_weight: Of the language model's log-probability of each label.
+        label_bonus: Added for each label, against the language model's dislike of long texts.
+        ilm_weight: Of the model's own expectation without audio, which is subtracted.
+    """
+
+    beam: int = 8
+    lm_weight: float = 0.0
+    label_bonus: float = 0.0
+    ilm_weight: float = 0.0
+
+
+class BeamSearch:
+    """Decodes blocks with a beam.
+
+    Args:
+        model: The transducer.
+        config: Beam and weights.
+        language_model: None: none.
+    """
+
+    def __init__(
+        self, model: Transducer, config: BeamConfig | None = None, language_model: LanguageModel | None = None
+    ) -> None:
+        """Keeps the parts.
+
+        Raises:
+            ValueError: if the model has context feedback, with which equal labels are not equal states.
+        """
+        if model.config.context_feedback:
+            raise ValueError("expected a model without context_feedback for a beam; decode it greedily")
+        self.model, self.config = model, config or BeamConfig()
+        self.language_model = language_model
+
+    def initial_state(self, batch: int) -> dict[str, Any]:
+        """State of `batch` new streams: one hypothesis each, without labels."""
+        joint, beam = self.model.joint, self.config.beam
+        first = ops.arange(beam) == 0
+        hypotheses = {
+            "score": ops.tile(ops.where(first, 0.0, NEVER)[None], (batch, 1)),
+            "hash": ops.zeros((batch, beam, len(HASHES)), "int32"),
+            "predictor": _spread(self.model.predictor.initial_state(batch), beam),
+        }
+        if self.language_model is not None:
+            state = self.language_model.initial_state(batch)
+            hypotheses["language"] = keras.tree.map_structure(lambda x: _spread(x, beam), state)
+        return {
+            "hypotheses": hypotheses,
+            "window": ops.zeros((batch, joint.lookback, 2 * joint.joint_dim)),
+            "seen": ops.zeros((batch,), "int32"),
+        }
+
+    def block(self, frames: Any, state: dict[str, Any], active: Any, end_bias: Any) -> tuple[dict[str, Any], Any]:
+        """Searches one block of every stream.
+
+        Args:
+            frames: [B, W, 2J] keys and values of the block's encoder frames, from `BlockJoint.frames`.
+            state: From `initial_state` or the block before.
+            active: [B] bool, streams that have a block now; the others keep their state.
+            end_bias: Scalar added to the end-of-block logit.
+
+        Returns:
+            The next state, and by name, hypotheses from the best on: "parents" [B, K] int32 (which hypothesis of the
+            block before each goes on from; -1: none), "scores" [B, K] (total log-probability less the best's),
+            "labels" [B, K, M] int32 (-1 past the last), "log_probs" [B, K, M], "frames" [B, K, M] int32, as in greedy
+            decoding, and "end" [B], the probability of end-of-block before the best hypothesis' first label.
+        """
+        beam, batch, size = self.config.beam, frames.shape[0], frames.shape[1]
+        window, mask = block_window(self.model.joint, frames, state)
+        limit = labels_limit(size)
+        alive = state["hypotheses"] | {
+            "parents": ops.tile(ops.arange(beam, dtype="int32")[None], (batch, 1)),
+            "labels": ops.full((batch, beam, limit), -1, "int32"),
+            "log_probs": ops.zeros((batch, beam, limit)),
+            "frames": ops.zeros((batch, beam, limit), "int32"),
+            "end": ops.zeros((batch, beam)),
+        }
+        ended = alive | {"score": ops.full((batch, beam), NEVER)}
+
+        def more(k: Any, alive: Any, ended: Any) -> Any:
+            # A hypothesis only loses by going on, save for the bonus and for what the model expects of itself.
+            slack = 4.0 * (abs(self.config.label_bonus) + self.config.ilm_weight)
+            hope = ops.max(alive["score"], axis=1) + slack > ops.min(ended["score"], axis=1)
+            return ops.logical_and(k <= limit, ops.any(ops.logical_and(hope, active)))
+
+        def emit(k: Any, alive: Any, ended: Any) -> Any:
+            end, label, places = self._scores(alive, window, mask, end_bias)
+            alive = alive | {"end": ops.where(k == 0, ops.exp(end), alive["end"])}
+            ended = self._best(_joined(ended, alive | {"score": alive["score"] + end}), merge=True)
+            alive = self._extended(alive, label, places, k)
+            return k + 1, alive, ended
+
+        _, _, ended = ops.while_loop(more, emit, (ops.convert_to_tensor(0, "int32"), alive, ended))
+        best = ended["score"][:, :1]
+        scores = ops.where(ended["score"] > NEVER / 2, ended["score"] - best, NEVER)
+        kept = {name: ended[name] for name in state["hypotheses"]} | {"score": scores}
+        following = {
+            "hypotheses": _where(active, kept, state["hypotheses"]),
+            "window": ops.where(active[:, None, None], window[:, size:], state["window"]),
+            "seen": ops.where(active, ops.minimum(state["seen"] + size, self.model.joint.lookback), state["seen"]),
+        }
+        out = {name: ended[name] for name in ("labels", "log_probs", "frames")}
+        out["parents"] = ops.where(ops.logical_and(scores > NEVER / 2, active[:, None]), ended["parents"], -1)
+        return following, out | {"scores": scores, "end": ended["end"][:, 0]}
+
+    def _scores(self, alive: dict[str, Any], window: Any, mask: Any, end_bias: Any) -> tuple[Any, Any, Any]:
+        """Log-probabilities of end-of-block [B, K] and of labels [B, K, V], and the frame attended to most [B, K]."""
+        joint, states = self.model.joint, alive["predictor"]
+        contexts, weights = joint.attend(states, window[:, None], mask[:, None])  # [B, 1, K, J], [B, 1, H, K, L]
+        logits = joint.logits(states, contexts)[:, 0] + joint.output_bias  # [B, K, 1 + V]
+        end_logit = logits[..., 0] + end_bias
+        label = ops.log_softmax(logits[..., 1:], axis=-1) + ops.log_sigmoid(-end_logit)[..., None]
+        places = ops.argmax(ops.mean(weights[:, 0], axis=1), axis=-1)
+        return ops.log_sigmoid(end_logit), label, ops.cast(places, "int32") - joint.lookback
+
+    def _extended(self, alive: dict[str, Any], log_probs: Any, places: Any, k: Any) -> dict[str, Any]:
+        """The best continuations by one label, of all hypotheses of a stream together."""
+        beam, vocabulary = self.config.beam, log_probs.shape[-1]
+        scores = alive["score"][..., None] + log_probs + self._expected(alive)
+        top, index = ops.top_k(ops.reshape(scores, (-1, beam * vocabulary)), beam)  # [B, K]
+        source = ops.cast(index // vocabulary, "int32")
+        label = ops.cast(index % vocabulary, "int32")
+        here = ops.arange(alive["labels"].shape[-1], dtype="int32") == k
+        chosen = ops.take_along_axis(ops.reshape(log_probs, (-1, beam * vocabulary)), index, axis=1)
+        places = ops.take_along_axis(places, source, axis=1)
+        alive = _taken(alive, source)
+        updates = {
+            "score": ops.maximum(top, NEVER),
+            "labels": ops.where(here, label[..., None], alive["labels"]),
+            "log_probs": ops.where(here, chosen[..., None], alive["log_probs"]),
+            "frames": ops.where(here, places[..., None], alive["frames"]),
+            "hash": ops.stack(
+                [alive["hash"][..., i] * a + (label + 1) * b for i, (a, b) in enumerate(HASHES)], axis=-1
+            ),
+            "predictor": _per_hypothesis(self.model.predictor.step, label, alive["predictor"]),
+        }
+        if self.language_model is not None:
+            updates["language"] = _per_hypothesis(self.language_model.step, label, alive["language"])
+        return alive | updates
+
+    def _expected(self, alive: dict[str, Any]) -> Any:
+        """What is added to the labels' log-probabilities: [B, K, V] or a scalar."""
+        config, joint = self.config, self.model.joint
+        extra: Any = config.label_bonus
+        if self.language_model is not None and config.lm_weight:
+            flat = keras.tree.map_structure(_flat, alive["language"])
+            log_probs = self.language_model.log_probs(flat)
+            extra = extra + config.lm_weight * ops.reshape(log_probs, (-1, config.beam, log_probs.shape[-1]))
+        if config.ilm_weight:  # HAT, Variani et al. 2020, section 3.2: the joint without what was heard
+            states = alive["predictor"]
+            silent = ops.zeros((*states.shape[:2], joint.joint_dim))[:, None]
+            own = joint.logits(states, silent)[:, 0] + joint.output_bias
+            extra = extra - config.ilm_weight * ops.log_softmax(own[..., 1:], axis=-1)
+        return extra
+
+    def _best(self, hypotheses: dict[str, Any], merge: bool) -> dict[str, Any]:
+        """The K best of each stream; with `merge`, those with the same labels are one."""
+        scores = hypotheses["score"]
+        if merge:
+            key = hypotheses["hash"]
+            same = ops.all(key[:, :, None] == key[:, None], axis=-1)  # [B, n, n]
+            total = ops.logsumexp(ops.where(same, scores[:, None], 2 * NEVER), axis=-1)
+            order = ops.arange(scores.shape[1])
+            better = ops.logical_or(
+                scores[:, None] > scores[:, :, None],
+                ops.logical_and(scores[:, None] == scores[:, :, None], order[None, :] < order[:, None]),
+            )
+            first = ops.logical_not(ops.any(ops.logical_and(same, better), axis=-1))
+            scores = ops.where(ops.logical_and(first, scores > NEVER / 2), total, NEVER)
+        top, index = ops.top_k(scores, self.config.beam)
+        return _taken(hypotheses, ops.cast(index, "int32")) | {"score": top}
+
+
+def _spread(x: Any, beam: int) -> Any:
+    """[B, …] -> [B, K, …]."""
+    return ops.repeat(x[:, None], beam, axis=1)
+
+
+def _flat(x: Any) -> Any:
+    """[B, K, …] -> [B K, …]."""
+    return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def _per_hypothesis(function: Any, label: Any, state: Any) -> Any:
+    """A function of [N] labels and states [N, …], over [B, K]."""
+    beam = label.shape[1]
+    result = function(_flat(label), keras.tree.map_structure(_flat, state))
+    return keras.tree.map_structure(lambda x: ops.reshape(x, (-1, beam, *x.shape[1:])), result)
+
+
+def _taken(hypotheses: dict[str, Any], index: Any) -> dict[str, Any]:
+    """Those at `index` [B, k]."""
+
+    def take(x: Any) -> Any:
+        shaped = ops.reshape(index, (*index.shape, *(1,) * (len(x.shape) - 2)))
+        return ops.take_along_axis(x, ops.broadcast_to(shaped, (*index.shape, *x.shape[2:])), axis=1)
+
+    return keras.tree.map_structure(take, hypotheses)
+
+
+def _joined(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """Hypotheses of both, along the beam."""
+    return keras.tree.map_structure(lambda x, y: ops.concatenate([x, y], axis=1), a, b)
+
+
+def _where(rows: Any, chosen: Any, other: Any) -> Any:
+    """Row by row, `chosen` where `rows` [B] is true."""
+
+    def pick(a: Any, b: Any) -> Any:
+        return ops.where(ops.reshape(rows, (-1,) + (1,) * (len(a.shape) - 1)), a, b)
+
+    return keras.tree.map_structure(pick, chosen, other)

@@ -1,0 +1,80 @@
+"""What a stream's decoder has said in the open segment: the best hypothesis, the others, and what they share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from asr.decoding.words import Label
+
+Row = Mapping[str, NDArray[Any]]
+"""One row of the engine's outputs: `asr.streaming.engine.Engine.step`."""
+
+
+class Hypotheses:
+    """The labels of one stream's hypotheses, block after block. Greedy decoding has one hypothesis.
+
+    Args:
+        frame_ms: Length of an encoder frame.
+    """
+
+    def __init__(self, frame_ms: int) -> None:
+        """Starts without labels."""
+        self.frame_ms = frame_ms
+        self.clear()
+
+    def clear(self) -> None:
+        """Starts a segment: the decoder's state started anew."""
+        self._all: list[list[Label]] = [[]]
+        self.scores: list[float] = [0.0]  # log-probability of each less the best's
+
+    @property
+    def best(self) -> list[Label]:
+        """Labels of the likeliest hypothesis."""
+        return self._all[0]
+
+    @property
+    def others(self) -> list[list[Label]]:
+        """Labels of the other hypotheses, the likeliest first."""
+        return self._all[1:]
+
+    @property
+    def settled(self) -> int:
+        """Leading labels that all hypotheses share: they will not change any more."""
+        count = min(len(labels) for labels in self._all)
+        for i, label in enumerate(self.best[:count]):
+            if any(labels[i].piece != label.piece for labels in self.others):
+                return i
+        return count
+
+    def accept(self, row: Row, start_ms: int, earliest_ms: int) -> None:
+        """Adds the labels of a chunk.
+
+        Args:
+            row: Labels [blocks, M] or [blocks, K, M] (-1: none), log_probs and frames of the same shape; with K,
+                also parents [blocks, K] (-1: none) and scores [blocks, K].
+            start_ms: Start of the chunk.
+            earliest_ms: No label is placed before.
+        """
+        for n in range(len(row["labels"])):
+            block = {name: row[name][n] for name in ("labels", "log_probs", "frames")}
+            if "parents" not in row:
+                self.best.extend(self._labels(block, start_ms, earliest_ms))
+                continue
+            parents = row["parents"][n]
+            found = [
+                self._all[parent] + self._labels({name: x[k] for name, x in block.items()}, start_ms, earliest_ms)
+                for k, parent in enumerate(parents)
+                if parent >= 0
+            ]
+            if found:  # a block past the stream's end has none
+                self._all = found
+                self.scores = [float(s) for s, parent in zip(row["scores"][n], parents, strict=True) if parent >= 0]
+
+    def _labels(self, block: Row, start_ms: int, earliest_ms: int) -> list[Label]:
+        columns = (block[name].tolist() for name in ("labels", "log_probs", "frames"))
+        return [
+            Label(piece, max(earliest_ms, start_ms + frame * self.frame_ms), log_prob)
+            for piece, log_prob, frame in zip(*columns, strict=True)
+            if piece >= 0
+        ]

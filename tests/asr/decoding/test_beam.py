@@ -1,0 +1,184 @@
+"""Beam search inside the step against the sum over every alignment of every text, and against greedy decoding."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from keras import ops
+
+from asr.config import ModelConfig
+from asr.decoding.beam import NEVER, BeamConfig, BeamSearch
+from asr.decoding.greedy import GreedySearch, labels_limit
+from asr.decoding.hypotheses import Hypotheses
+from asr.streaming.engine import Search, compiled
+from asr.transducer.model import Transducer
+
+SMALL = ModelConfig(
+    dim=32,
+    heads=2,
+    lower_layers=1,
+    upper_layers=1,
+    channels=4,
+    lookback_frames=4,
+    predictor_dim=24,
+    joint_dim=32,
+    vocabulary=3,
+)
+BLOCK, BLOCKS = 1, 3
+LIMIT = labels_limit(BLOCK)
+
+
+@pytest.fixture(scope="module")
+def small(randomised: Callable[[Any, int], None]) -> Transducer:
+    """Three labels: few enough to try every text."""
+    model = Transducer(SMALL)
+    randomised(model, 4)
+    return model
+
+
+def encoded(batch: int, frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1.5, (batch, frames, 32)).astype(np.float32)
+
+
+def search_all(search: Search, model: Transducer, frames: np.ndarray, block: int, mode: str = "eager") -> list:
+    """Per stream, the hypotheses (labels as a tuple, score) and the outputs of each block."""
+    keys, state = model.joint.frames(ops.convert_to_tensor(frames)), search.initial_state(len(frames))
+    step = compiled(lambda frames, state, active: search.block(frames, state, active, 0.0), mode)
+    outputs = []
+    for start in range(0, frames.shape[1], block):
+        state, out = step(keys[:, start : start + block], state, ops.ones((len(frames),), "bool"))
+        outputs.append({name: np.asarray(value) for name, value in out.items()})
+    rows = [{name: np.stack([out[name][row] for out in outputs]) for name in outputs[0]} for row in range(len(frames))]
+    found = []
+    for row in rows:
+        hypotheses = Hypotheses(80)
+        hypotheses.accept(row, 0, 0)
+        texts = [tuple(label.piece for label in labels) for labels in (hypotheses.best, *hypotheses.others)]
+        found.append((texts, hypotheses.scores))
+    return found
+
+
+def every_text(model: Transducer, frames: np.ndarray) -> dict[tuple[int, ...], float]:
+    """Log-probability of every text, over all alignments with at most `LIMIT` labels a block: frames [S, D]."""
+    totals: dict[tuple[int, ...], float] = {}
+    for length in range(LIMIT * BLOCKS + 1):
+        texts = list(itertools.product(range(SMALL.vocabulary), repeat=length))
+        labels = np.array(texts, np.int32).reshape(len(texts), length)
+        padded = np.concatenate([labels, np.zeros((len(texts), 1), np.int32)], axis=1)  # U is never 0
+        states = model.predictor(ops.convert_to_tensor(padded))
+        encoded = ops.convert_to_tensor(np.repeat(frames[None], len(texts), axis=0))
+        label, end = (np.asarray(x) for x in model.joint(encoded, states, ops.convert_to_tensor(padded), block=BLOCK))
+        for i, text in enumerate(texts):
+            paths = []
+            for counts in itertools.product(range(LIMIT + 1), repeat=BLOCKS):
+                if sum(counts) == length:
+                    ends = np.cumsum(counts)
+                    said = [label[i, n, u] for n in range(BLOCKS) for u in range(ends[n] - counts[n], ends[n])]
+                    paths.append(sum(said) + sum(end[i, n, ends[n]] for n in range(BLOCKS)))
+            totals[text] = float(np.logaddexp.reduce(paths))
+    return totals
+
+
+def test_a_wide_beam_finds_what_trying_every_text_finds(small: Transducer) -> None:
+    frames = encoded(2, BLOCK * BLOCKS)
+    for row, (texts, scores) in enumerate(search_all(BeamSearch(small, BeamConfig(beam=48)), small, frames, BLOCK)):
+        totals = every_text(small, frames[row])
+        assert len(totals) == sum(3**n for n in range(LIMIT * BLOCKS + 1))
+        expected = sorted(totals, key=totals.__getitem__, reverse=True)
+        assert texts == expected[: len(texts)]
+        np.testing.assert_allclose(scores, [totals[t] - totals[expected[0]] for t in texts], atol=1e-4)
+        assert len(texts) == len(totals)
+
+
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+def test_hypotheses_differ_and_come_best_first(make_model: Callable[..., Transducer], mode: str) -> None:
+    model = make_model(1)
+    for texts, scores in search_all(BeamSearch(model, BeamConfig(beam=4)), model, encoded(3, 16, 1), 8, mode):
+        assert len(set(texts)) == len(texts) == 4
+        assert scores[0] == 0.0
+        assert sorted(scores, reverse=True) == scores
+        assert any(texts)
+
+
+def test_a_wider_beam_is_no_less_likely(small: Transducer) -> None:
+    frames = encoded(4, BLOCK * BLOCKS, 2)
+    totals = [every_text(small, row) for row in frames]
+    best = []
+    for beam in (1, 2, 8):
+        found = search_all(BeamSearch(small, BeamConfig(beam=beam)), small, frames, BLOCK)
+        best.append(sum(totals[row][texts[0]] for row, (texts, _) in enumerate(found)))
+    assert best[0] <= best[1] + 1e-5 <= best[2] + 2e-5
+
+
+class Fixed:
+    """A language model that wants one label after another, whatever was said."""
+
+    def __init__(self, wanted: int, vocabulary: int) -> None:
+        self.row = np.full(vocabulary, -20.0, np.float32)
+        self.row[wanted] = 0.0
+
+    def initial_state(self, batch: int) -> Any:
+        return ops.zeros((batch,), "int32")
+
+    def log_probs(self, state: Any) -> Any:
+        return ops.tile(ops.convert_to_tensor(self.row)[None], (state.shape[0], 1))
+
+    def step(self, label: Any, state: Any) -> Any:
+        return state + 1
+
+
+def test_a_language_model_has_its_say(small: Transducer) -> None:
+    frames = encoded(2, BLOCK * BLOCKS, 3)
+    config = BeamConfig(beam=8, lm_weight=1.0, label_bonus=8.0)
+    for wanted in range(3):
+        found = search_all(BeamSearch(small, config, Fixed(wanted, 3)), small, frames, BLOCK)
+        assert all(texts[0] and set(texts[0]) == {wanted} for texts, _ in found)
+
+
+def test_subtracting_its_own_expectation_changes_the_scores(small: Transducer) -> None:
+    frames = encoded(2, BLOCK * BLOCKS, 3)
+    plain, less = (
+        search_all(BeamSearch(small, BeamConfig(beam=8, ilm_weight=weight)), small, frames, BLOCK)
+        for weight in (0.0, 0.5)
+    )
+    assert plain[0][1] != less[0][1]
+
+
+def test_a_stream_without_a_block_keeps_its_hypotheses(small: Transducer) -> None:
+    search, frames = BeamSearch(small, BeamConfig(beam=4)), encoded(2, 2)
+    keys = small.joint.frames(ops.convert_to_tensor(frames))
+    state, _ = search.block(keys[:, :1], search.initial_state(2), ops.ones((2,), "bool"), 0.0)
+    after, out = search.block(keys[:, 1:], state, ops.convert_to_tensor(np.array([True, False])), 0.0)
+    for name in ("score", "hash", "predictor"):
+        before, now = np.asarray(state["hypotheses"][name]), np.asarray(after["hypotheses"][name])
+        np.testing.assert_array_equal(before[1], now[1])
+    assert (np.asarray(state["hypotheses"]["score"])[0] != np.asarray(after["hypotheses"]["score"])[0]).any()
+    assert np.all(np.asarray(out["parents"])[1] == -1)
+    assert np.any(np.asarray(state["hypotheses"]["score"]) > NEVER / 2)
+
+
+def test_batch_and_compilation_change_nothing(make_model: Callable[..., Transducer]) -> None:
+    model, frames = make_model(1), encoded(3, 16, 5)
+    search = BeamSearch(model, BeamConfig(beam=4))
+    together = search_all(search, model, frames, 8, "compiled")
+    for row in range(3):
+        ((texts, scores),) = search_all(search, model, frames[row : row + 1], 8)
+        assert together[row][0] == texts
+        np.testing.assert_allclose(together[row][1], scores, atol=1e-4)
+
+
+def test_a_beam_of_one_is_as_good_as_greedy(make_model: Callable[..., Transducer]) -> None:
+    """The two differ only where labels together are likelier than end-of-block and no single one is."""
+    model, frames = make_model(0), encoded(4, 32, 6)
+    one = search_all(BeamSearch(model, BeamConfig(beam=1)), model, frames, 8)
+    greedy = search_all(GreedySearch(model), model, frames, 8)
+    assert all(len(texts) == 1 for texts, _ in one + greedy)
+    assert all(len(a[0][0]) <= len(b[0][0]) for a, b in zip(one, greedy, strict=True))
+
+
+def test_context_feedback_is_refused() -> None:
+    model = Transducer(ModelConfig(**{**SMALL.__dict__, "context_feedback": True}))
+    with pytest.raises(ValueError, match="expected a model without context_feedback for a beam"):
+        BeamSearch(model)
