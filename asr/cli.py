@@ -44,6 +44,8 @@ ChunkOption = Annotated[
     str, typer.Option("--chunk-ms", help='Audio per step: 160, 320, a multiple of 640, or "offline".')
 ]
 
+BeamOption = Annotated[int, typer.Option("--beam", min=1, max=32, help="Hypotheses of the search; 1: greedy.")]
+
 
 @app.command()
 def transcribe(
@@ -53,11 +55,12 @@ def transcribe(
     output: Annotated[Path | None, typer.Option(help="Folder of the results; default: standard output.")] = None,
     model: ModelOption = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Files at a time.")] = 8,
+    beam: BeamOption = 1,
 ) -> None:
     """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
     from asr.transcribe import transcribe_files
 
-    failed = transcribe_files(files, format.value, parse_chunk(chunk_ms), output, model, batch)
+    failed = transcribe_files(files, format.value, parse_chunk(chunk_ms), output, model, batch, beam)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -69,12 +72,13 @@ def evaluate(
     format: Annotated[Format, typer.Option(help="text or json.")] = Format.text,
     model: ModelOption = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
+    beam: BeamOption = 1,
     texts: Annotated[Path | None, typer.Option(help="Also write id, reference and hypothesis, as JSONL.")] = None,
 ) -> None:
     """Word error rate on a manifest, by split and by speaker."""
     from asr.scoring import score_manifest
 
-    results = score_manifest(manifest, split, parse_chunk(chunk_ms), model, batch, texts)
+    results = score_manifest(manifest, split, parse_chunk(chunk_ms), model, batch, texts, beam)
     if format is Format.json:
         print(json.dumps(results, indent=1))
         return

@@ -21,6 +21,7 @@ def score_manifest(
     model: Path | None,
     batch: int,
     texts: Path | None,
+    beam: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Figures of each split, by its name.
 
@@ -31,6 +32,7 @@ def score_manifest(
         model: Model folder; None: the bundled model.
         batch: Utterances at a time.
         texts: Where to write ids, references and hypotheses, as JSONL; None: nowhere.
+        beam: Hypotheses of the search; 1: greedy.
 
     Raises:
         AsrError: if a split has no utterance with a reference.
@@ -43,7 +45,7 @@ def score_manifest(
             raise AsrError(f"{manifest}: no utterance of split {name!r} has a reference text")
     if not names:
         raise AsrError(f"{manifest}: expected utterances with reference texts, found none")
-    recognizer = Recognizer(model, chunk_ms, streams=batch)
+    recognizer = Recognizer(model, chunk_ms, streams=batch, beam=beam)
     results: dict[str, Evaluation] = {}
     with Progress(console=Console(stderr=True), transient=True) as bars:
         for name in names:

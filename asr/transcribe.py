@@ -21,7 +21,13 @@ EXTENSIONS = {"text": "txt", "json": "json", "srt": "srt", "vtt": "vtt"}
 
 
 def transcribe_files(
-    files: list[Path], kind: str, chunk_ms: int, output: Path | None, model: Path | None, batch: int
+    files: list[Path],
+    kind: str,
+    chunk_ms: int,
+    output: Path | None,
+    model: Path | None,
+    batch: int,
+    beam: int = 1,
 ) -> list[Path]:
     """Transcribes files; each result is written as soon as it is there.
 
@@ -32,6 +38,7 @@ def transcribe_files(
         output: Folder of the results; None: standard output, in the order of the files.
         model: Model folder; None: the bundled model.
         batch: Files at a time.
+        beam: Hypotheses of the search; 1: greedy.
 
     Returns:
         Files that failed; each was reported on standard error.
@@ -42,7 +49,7 @@ def transcribe_files(
     """
     console = Console(stderr=True)
     folder = model or bundled_model()
-    settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder)}
+    settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder), "beam": beam}
     results = ResultFolder(output, EXTENSIONS[kind], settings) if output else None
     waiting = list(dict.fromkeys(files))
     if results:
@@ -53,7 +60,7 @@ def transcribe_files(
             console.print(f"{len(done)} of {len(files)} files are done already", style="dim")
     if not waiting:
         return []
-    recognizer = Recognizer(folder, chunk_ms, streams=min(batch, len(waiting)))
+    recognizer = Recognizer(folder, chunk_ms, streams=min(batch, len(waiting)), beam=beam)
     return _run(recognizer, waiting, kind, folder.name, results, console)
 
 

@@ -71,6 +71,10 @@ class Hypotheses:
                 self._all = found
                 self.scores = [float(s) for s, parent in zip(row["scores"][n], parents, strict=True) if parent >= 0]
 
+    def cut(self, count: int) -> None:
+        """Leaves only the best hypothesis, and of it the first `count` labels."""
+        self._all, self.scores = [self.best[:count]], [0.0]
+
     def _labels(self, block: Row, start_ms: int, earliest_ms: int) -> list[Label]:
         columns = (block[name].tolist() for name in ("labels", "log_probs", "frames"))
         return [

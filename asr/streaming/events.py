@@ -6,6 +6,19 @@ from asr.transcript import Segment
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another reading of a segment.
+
+    Attributes:
+        text: Its words.
+        confidence: Its probability among the hypotheses kept, 0 to 1.
+    """
+
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Partial:
     """The text of the segment so far.
 
@@ -30,11 +43,13 @@ class Final:
         segment: Number of the segment, from 0.
         result: Its words.
         audio_ms: Audio recognised so far.
+        alternatives: Other readings, the likeliest first; none with greedy decoding.
     """
 
     segment: int
     result: Segment
     audio_ms: int
+    alternatives: tuple[Alternative, ...] = ()
 
 
 Event = Partial | Final

@@ -17,6 +17,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.decoding.beam import BeamConfig, BeamSearch
 from asr.errors import AsrError
 from asr.model_folder import bundled_model, load_model
 from asr.streaming.engine import Engine
@@ -24,6 +25,7 @@ from asr.streaming.events import Event, Final
 from asr.streaming.stream import StreamState
 from asr.transcript import Segment, Transcript
 
+MAX_BEAM = 32
 OFFLINE_MS = 15_360  # an "offline" chunk: as long as the longest recordings of training, so that it sees like context
 
 
@@ -37,9 +39,10 @@ class Recognizer:
         silence_ms: Silence after a word that ends a segment, and with it what the model remembers; 0: only the
             stream's end does.
         mode: How the step runs: see `Engine`.
+        beam: Hypotheses of the search; 1: greedy.
 
     Raises:
-        AsrError: for a chunk size that is not served.
+        AsrError: for a chunk size or a beam that is not served.
         CheckpointError: if the model cannot be read.
     """
 
@@ -50,15 +53,19 @@ class Recognizer:
         streams: int = 1,
         silence_ms: int = 800,
         mode: str = "compiled",
+        beam: int = 1,
     ) -> None:
         """Loads the model. The first step compiles it: `warm_up` does that ahead."""
         if streams < 1:
             raise AsrError(f"streams: expected 1 or more, got {streams}")
         if silence_ms < 0:
             raise AsrError(f"silence_ms: expected 0 or more, got {silence_ms}")
+        if not 1 <= beam <= MAX_BEAM:
+            raise AsrError(f"beam: expected 1 to {MAX_BEAM}, got {beam}")
         self.transducer, self.tokenizer = load_model(Path(model) if model is not None else bundled_model())
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
-        self.engine = Engine(self.transducer, chunk_ms, streams, mode)
+        search = BeamSearch(self.transducer, BeamConfig(beam)) if beam > 1 else None
+        self.engine = Engine(self.transducer, chunk_ms, streams, mode, search)
         self._state = self.engine.initial_state()
         self._rows: list[Stream | None] = [None] * streams
 

@@ -5,6 +5,7 @@ pause. So a segment's words depend on no audio before it: what came before `keep
 happens to the process that recognises.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from asr.features import SAMPLE_RATE
 from asr.streaming.buffer import StreamBuffer
 from asr.streaming.engine import FRAME_SAMPLES, Engine
-from asr.streaming.events import Event, Final, Partial
+from asr.streaming.events import Event
 from asr.streaming.words import StreamWords
 from asr.tokenizer import Tokenizer
 
@@ -103,9 +104,7 @@ class StreamState:
         self._fresh, self.keep_from = True, position
 
     def _timed(self, event: Event) -> Event:
-        if isinstance(event, Partial):
-            return Partial(event.segment, event.text, event.stable, self._heard_ms)
-        return Final(event.segment, event.result, self._heard_ms)
+        return dataclasses.replace(event, audio_ms=self._heard_ms)
 
 
 def _ms(samples: int) -> int:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.words import Label, words_of
 from asr.streaming.engine import FRAME_MS
-from asr.streaming.events import Event, Final, Partial
+from asr.streaming.events import Alternative, Event, Final, Partial
 from asr.tokenizer import Tokenizer
 from asr.transcript import segment_of
 
@@ -96,7 +97,7 @@ class StreamWords:
         if not starts or starts[-1] == 0:
             return ended_ms
         place = max(self._labels[starts[-1]].start_ms - FRAME_MS, self._labels[starts[-1] - 1].start_ms + FRAME_MS)
-        del self._labels[starts[-1] :]
+        self._hypotheses.cut(starts[-1])
         return min(place, ended_ms)
 
     def _earliest_restart_ms(self, audio_ms: int) -> int:
@@ -111,11 +112,22 @@ class StreamWords:
     def finish(self, audio_ms: int, restart_ms: int | None = None) -> list[Event]:
         """Ends the segment: a `Final` if it has words. The next one begins at `restart_ms`, without it at once."""
         words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms)
+        alternatives = self._alternatives(" ".join(w.word for w in words))
         self._hypotheses.clear()
         self._last = "", 0
         self._start_ms = self._last_ms = self.needed_ms = audio_ms if restart_ms is None else restart_ms
         if not words:
             return []
-        final = Final(self.number, segment_of(words), audio_ms)
+        final = Final(self.number, segment_of(words), audio_ms, alternatives)
         self.number, self._ended_ms = self.number + 1, final.result.end_ms
         return [final]
+
+    def _alternatives(self, text: str) -> tuple[Alternative, ...]:
+        """Readings other than `text`; hypotheses that read the same are one."""
+        shares = np.exp(self._hypotheses.scores)
+        found: dict[str, float] = {}
+        for labels, share in zip(self._hypotheses.others, shares[1:], strict=True):
+            other = self._text(labels)
+            found[other] = found.get(other, 0.0) + float(share / shares.sum())
+        ordered = sorted(found.items(), key=lambda item: -item[1])
+        return tuple(Alternative(other, confidence) for other, confidence in ordered if other not in ("", text))

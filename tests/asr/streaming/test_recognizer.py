@@ -232,6 +232,7 @@ def test_no_chunk_no_step(recogniser: Callable[..., Recognizer]) -> None:
     [
         ({"streams": 0}, "streams: expected 1 or more, got 0"),
         ({"silence_ms": -1}, "silence_ms: expected 0 or more, got -1"),
+        ({"beam": 33}, "beam: expected 1 to 32, got 33"),
         ({"chunk_ms": 200}, "chunk_ms: expected 160, 320 or a multiple of 640 up to 20480, got 200"),
         ({"mode": "fast"}, "engine: expected a mode that .* has .*got 'fast'"),
     ],
@@ -244,3 +245,14 @@ def test_wrong_settings_are_errors(model_folder: Path, wrong: dict, message: str
 def test_missing_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json: No such file .*expected a model folder"):
         Recognizer(str(tmp_path))
+
+
+def test_a_beam_gives_the_words_of_the_whole_for_any_cut(model_folder: Path, make_audio: Callable) -> None:
+    recognizer, samples = Recognizer(model_folder, 640, silence_ms=400, beam=4), make_audio(8.0, 1)
+    whole, _ = follow(recognizer.stream(), [samples])
+    events, transcript = follow(recognizer.stream(), parts_of(samples, [0.1, 0.33, 0.34, 0.8]))
+    check_events(events, transcript)
+    check_times(transcript)
+    assert [e for e in whole if isinstance(e, Final)] == [e for e in events if isinstance(e, Final)]
+    assert any(e.alternatives for e in events if isinstance(e, Final))
+    assert transcript.words

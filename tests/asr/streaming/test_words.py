@@ -201,3 +201,60 @@ def test_a_stream_taken_over_goes_on_with_its_numbers(tokenizer: Tokenizer) -> N
     (event,) = words.finish(5640)
     assert isinstance(event, Final)
     assert (event.segment, event.result.start_ms) == (7, 5000)
+
+
+class Beam:
+    """Feeds hypotheses of a beam of two, a block of 640 ms at a time."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer, self.time_ms = tokenizer, 0
+        self.words = StreamWords(tokenizer, 600)
+
+    def say(self, *hypotheses: tuple[int, str, float]) -> list[Event]:
+        """Parent, pieces (▁ as _, between spaces) and score of each."""
+        labels, frames = np.full((1, 2, 6), -1, np.int32), np.zeros((1, 2, 6), np.int32)
+        parents, scores = np.full((1, 2), -1, np.int32), np.full((1, 2), -1e30, np.float32)
+        for k, (parent, text, score) in enumerate(hypotheses):
+            pieces = [self.tokenizer.texts.index(p.replace("_", WORD_START)) for p in text.split()]
+            labels[0, k, : len(pieces)], frames[0, k, : len(pieces)] = pieces, 7
+            parents[0, k], scores[0, k] = parent, score
+        start_ms, self.time_ms = self.time_ms, self.time_ms + 640
+        out = {"labels": labels, "frames": frames, "log_probs": np.full((1, 2, 6), -0.5, np.float32)}
+        return self.words.accept(out | {"parents": parents, "scores": scores}, start_ms, self.time_ms)[0]
+
+
+def test_only_what_all_hypotheses_share_is_stable(tokenizer: Tokenizer) -> None:
+    beam = Beam(tokenizer)
+    assert beam.say((0, "_the _a", 0.0), (0, "_the _s", -1.0)) == [Partial(0, "the a", 0, 640)]
+    # The second is the best now, and the first is gone: what they shared, and its next word, are settled.
+    events = beam.say((1, "_the", 0.0), (1, "_a", -1.0))
+    assert events == [Partial(0, "the s the", 3, 1280)]
+    assert beam.say((0, "_a", 0.0)) == [Partial(0, "the s the a", 9, 1920)]
+
+
+def test_other_readings_come_with_the_final(tokenizer: Tokenizer) -> None:
+    beam = Beam(tokenizer)
+    beam.say((0, "_the", 0.0), (0, "_the _", -1.0))
+    beam.say((0, "_a", 0.0), (1, "_s", -1.0))
+    (final,) = beam.words.finish(1280)
+    assert isinstance(final, Final)
+    assert final.result.text == "the a"
+    (other,) = final.alternatives
+    assert other.text == "the s"
+    assert other.confidence == pytest.approx(np.exp(-1) / (1 + np.exp(-1)))
+
+
+def test_hypotheses_that_read_the_same_are_one_reading(tokenizer: Tokenizer) -> None:
+    beam = Beam(tokenizer)
+    beam.say((0, "_the", 0.0), (0, "_the _", -1.0))  # a lone word mark reads as nothing
+    (final,) = beam.words.finish(640)
+    assert isinstance(final, Final)
+    assert final.alternatives == ()
+
+
+def test_a_block_past_the_end_leaves_the_hypotheses(tokenizer: Tokenizer) -> None:
+    beam = Beam(tokenizer)
+    beam.say((0, "_the", 0.0), (0, "_a", -1.0))
+    (final,) = beam.say()  # and so there was silence
+    assert isinstance(final, Final)
+    assert final.result.text == "the"
