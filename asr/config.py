@@ -48,6 +48,7 @@ class ModelConfig:
         dropout: Rate on the branches of the encoder, in training.
         drop_path: Rate at which the last layer's branches are skipped, in training; lower layers less, linearly.
         label_dropout: Rate on the predictor's label embedding, in training.
+        label_noise: Share of the predictor's labels that are replaced by random ones, in training.
     """
 
     dim: int = 256
@@ -67,12 +68,13 @@ class ModelConfig:
     dropout: float = 0.0
     drop_path: float = 0.0
     label_dropout: float = 0.2
+    label_noise: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
         sizes = [f.name for f in dataclasses.fields(self) if f.type is int]
         _positive(self, *sizes)
-        _fraction(self, "dropout", "drop_path", "label_dropout")
+        _fraction(self, "dropout", "drop_path", "label_dropout", "label_noise")
         if self.dim % (2 * self.heads):
             raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")
         if self.joint_dim % self.heads:

@@ -41,7 +41,12 @@ class Transducer(keras.Model):
         self.encoder = Encoder(config, name="encoder")
         fed_back = config.joint_dim if config.context_feedback else 0
         self.predictor = Predictor(
-            config.vocabulary, config.predictor_dim, config.label_dropout, fed_back, name="predictor"
+            config.vocabulary,
+            config.predictor_dim,
+            dropout=config.label_dropout,
+            noise=config.label_noise,
+            context_dim=fed_back,
+            name="predictor",
         )
         self.joint = BlockJoint(config, name="joint")
         self.characters = keras.layers.Dense(config.characters + 1, name="characters")

@@ -20,13 +20,24 @@ class Predictor(keras.layers.Layer):
         vocabulary: V; label V is the start symbol.
         dim: P, width of embedding and state.
         dropout: Rate on the embedding, in training.
+        noise: Share of the labels that are replaced by random ones, in training: recognition makes mistakes, too,
+            and a model that never saw one says again what it misheard.
         context_dim: J, width of the context fed back; 0: none is.
     """
 
-    def __init__(self, vocabulary: int, dim: int, dropout: float = 0.0, context_dim: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        dim: int,
+        dropout: float = 0.0,
+        noise: float = 0.0,
+        context_dim: int = 0,
+        **kwargs: Any,
+    ) -> None:
         """Keeps the sizes; weights are made in `build`."""
         super().__init__(**kwargs)
         self.vocabulary, self.dim, self.dropout, self.context_dim = vocabulary, dim, dropout, context_dim
+        self.noise = noise
         self.seed = keras.random.SeedGenerator()
 
     def build(self, input_shape: Any) -> None:
@@ -47,6 +58,11 @@ class Predictor(keras.layers.Layer):
 
     def inputs(self, labels: Any, training: bool = False) -> Any:
         """The GRU's projected inputs, without contexts: [B, U] int32 -> [B, U + 1, 3P] float32, the start first."""
+        if training and self.noise > 0.0:
+            shape = ops.shape(labels)
+            replaced = keras.random.uniform(shape, seed=self.seed, dtype="float32") < self.noise
+            other = keras.random.randint(shape, 0, self.vocabulary, dtype="int32", seed=self.seed)
+            labels = ops.where(replaced, other, ops.cast(labels, "int32"))
         start = ops.full_like(labels[:, :1], self.vocabulary)
         x = ops.take(self.embedding, ops.concatenate([start, labels], axis=1), axis=0)
         if training and self.dropout > 0.0:

@@ -56,6 +56,19 @@ def test_dropout_acts_in_training_only(randomised: Callable) -> None:
     assert np.abs(np.asarray(predictor(labels, training=True)) - plain).max() > 1e-3
 
 
+def test_noise_replaces_labels_in_training_only(randomised: Callable) -> None:
+    """A replaced label changes the states after it, and none before."""
+    predictor = Predictor(11, 24, noise=0.5)
+    predictor.build((None, None))
+    randomised(predictor, 0)
+    labels = ops.convert_to_tensor(np.tile(LABELS[:1], (200, 1)))
+    plain, noisy = np.asarray(predictor(labels)), np.asarray(predictor(labels, training=True))
+    np.testing.assert_array_equal(np.asarray(predictor(labels)), plain)
+    np.testing.assert_array_equal(noisy[:, 0], plain[:, 0])
+    changed = np.abs(noisy - plain).max(axis=2)[:, 1] > 1e-6  # by the first label alone
+    assert 0.35 < changed.mean() < 0.55  # half of them, of which one in eleven by itself
+
+
 def test_context_is_fed_back_where_asked(randomised: Callable) -> None:
     predictor = Predictor(11, 24, context_dim=8)
     predictor.build((None, None))
