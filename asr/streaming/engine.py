@@ -72,15 +72,18 @@ class Engine:
         self.block = min(self.frames, MAX_BLOCK)
         self.samples = self.frames * FRAME_SAMPLES
         self.frontend = LogMelFrontend()
-        self._fresh = self.initial_state()
+        self._fresh = self._initial_state(1)  # one row serves all
         self._step = compiled(self._advance, mode)
 
     def initial_state(self) -> State:
         """State of B new streams."""
+        return self._initial_state(self.rows)
+
+    def _initial_state(self, rows: int) -> State:
         return {
-            "frontend": self.frontend.initial_state(self.rows),
-            "encoder": self.model.encoder.initial_state(self.rows),
-            "decoder": self.search.initial_state(self.rows),
+            "frontend": self.frontend.initial_state(rows),
+            "encoder": self.model.encoder.initial_state(rows),
+            "decoder": self.search.initial_state(rows),
         }
 
     def step(
@@ -131,7 +134,7 @@ class Engine:
 
 
 def _select(rows: Any, chosen: State, other: State) -> State:
-    """Row by row, `chosen` where `rows` [B] is true."""
+    """Row by row, `chosen` where `rows` [B] is true; one row of either serves all."""
 
     def pick(a: Any, b: Any) -> Any:
         return ops.where(ops.reshape(rows, (-1,) + (1,) * (len(a.shape) - 1)), a, b)

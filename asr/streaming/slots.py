@@ -1,0 +1,171 @@
+"""Many streams of different chunk sizes on one model: their state stays on the device, a slot each.
+
+A step takes the slots that have a chunk, in a batch of one of a few sizes, so that few programs are compiled:
+it gathers their state, runs `Engine.step` on it and puts the next state back in place.
+
+Letters: B streams in a step, M slots.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from asr.errors import AsrError
+from asr.streaming.engine import Engine, Search, State
+from asr.transducer.model import Transducer
+
+
+class SlotEngine:
+    """The compiled steps of a model for several chunk sizes and batch sizes over the same slots.
+
+    Args:
+        model: The transducer, in float32.
+        chunks_ms: Chunk sizes served.
+        slots: M, streams at most.
+        batches: Batch sizes that are compiled; a step of another size fills up the next larger one.
+        search: How blocks are decoded; None: greedily.
+
+    Raises:
+        AsrError: for a chunk size that is not served, no slot or no batch size.
+    """
+
+    def __init__(
+        self,
+        model: Transducer,
+        chunks_ms: Sequence[int],
+        slots: int,
+        batches: Sequence[int] = (1, 2, 4, 8, 16, 32),
+        search: Search | None = None,
+    ) -> None:
+        """Makes the slots; nothing is compiled yet: see `warm_up`."""
+        if slots < 1 or not chunks_ms or min(batches, default=0) < 1:
+            raise AsrError(f"expected a slot, a chunk and a batch size or more, got {slots}, {chunks_ms}, {batches}")
+        self.slots = slots
+        self.batches = sorted({min(size, slots) for size in batches})
+        self.engines = {
+            (chunk_ms, size): Engine(model, chunk_ms, size, search=search)
+            for chunk_ms in dict.fromkeys(chunks_ms)
+            for size in self.batches
+        }
+        # One more than there are streams: what fills up a batch is kept there.
+        self._store = _store(Engine(model, chunks_ms[0], slots + 1, search=search).initial_state())
+
+    @property
+    def largest(self) -> int:
+        """Streams in a step at most."""
+        return self.batches[-1]
+
+    def engine(self, chunk_ms: int) -> Engine:
+        """The engine of a chunk size, for its sizes in samples and frames.
+
+        Raises:
+            AsrError: if it is not served.
+        """
+        if (chunk_ms, self.largest) not in self.engines:
+            served = sorted({chunk for chunk, _ in self.engines})
+            raise AsrError(f"chunk_ms: expected one of {', '.join(map(str, served))}, got {chunk_ms}")
+        return self.engines[chunk_ms, self.largest]
+
+    def warm_up(self, progress: Callable[[int, int, float], None] = lambda chunk_ms, batch, seconds: None) -> None:
+        """Compiles every step; no slot's state changes. `progress` hears of each and the seconds that it took."""
+        for (chunk_ms, size), engine in self.engines.items():
+            started = time.perf_counter()
+            self._run(engine, np.full(size, self.slots), *_nothing(engine))
+            progress(chunk_ms, size, time.perf_counter() - started)
+
+    def step(
+        self,
+        chunk_ms: int,
+        slots: Sequence[int],
+        samples: NDArray[np.float32],
+        valid: NDArray[np.int32],
+        reset: NDArray[np.bool_],
+    ) -> dict[str, NDArray[Any]]:
+        """Advances these slots by a chunk.
+
+        Args:
+            chunk_ms: The chunk's size.
+            slots: B different slots, B at most `largest`.
+            samples: [B, samples of the chunk], as for `Engine.step`.
+            valid: [B] int32, encoder frames to use.
+            reset: [B] bool, slots in which a stream starts anew.
+
+        Returns:
+            The outputs of `Engine.step`, each [B, …].
+        """
+        count = len(slots)
+        if not 0 < count <= self.largest or len(set(slots)) != count or not set(slots) <= set(range(self.slots)):
+            raise AsrError(f"expected 1 to {self.largest} different slots below {self.slots}, got {list(slots)}")
+        self.engine(chunk_ms)
+        engine = self.engines[chunk_ms, next(size for size in self.batches if size >= count)]
+        filled = [np.zeros((engine.rows, *x.shape[1:]), x.dtype) for x in (samples, valid, reset)]
+        for whole, part in zip(filled, (samples, valid, reset), strict=True):
+            whole[:count] = part
+        index = np.full(engine.rows, self.slots)
+        index[:count] = slots
+        return {name: value[:count] for name, value in self._run(engine, index, *filled).items()}
+
+    def _run(self, engine: Engine, index: NDArray[Any], *inputs: Any) -> dict[str, NDArray[Any]]:
+        place = ops.convert_to_tensor(index.astype(np.int32))
+        state, out = engine.step(self._store.gather(place), *inputs)
+        self._store.scatter(place, state)
+        return out
+
+
+def _nothing(engine: Engine) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Inputs of a step in which no row has a chunk."""
+    rows = engine.rows
+    return np.zeros((rows, engine.samples), np.float32), np.zeros(rows, np.int32), np.zeros(rows, bool)
+
+
+class _TensorFlowStore:
+    """State of all slots in variables, which are changed in place."""
+
+    def __init__(self, state: State) -> None:
+        import tensorflow as tf
+
+        variables = [tf.Variable(x, trainable=False) for x in keras.tree.flatten(state)]
+
+        def gather(index: Any) -> State:
+            return keras.tree.pack_sequence_as(state, [tf.gather(v, index) for v in variables])
+
+        def scatter(index: Any, rows: State) -> None:
+            for variable, values in zip(variables, keras.tree.flatten(rows), strict=True):
+                variable.scatter_update(tf.IndexedSlices(values, index))
+
+        self.gather = tf.function(gather, autograph=False)
+        self.scatter = tf.function(scatter, autograph=False)
+
+
+class _JaxStore:
+    """State of all slots in arrays that are donated to each update, and so changed in place."""
+
+    def __init__(self, state: State) -> None:
+        import jax
+
+        self._state = state
+        self._gather = jax.jit(lambda state, index: jax.tree.map(lambda x: x[index], state))
+        self._scatter = jax.jit(
+            lambda state, index, rows: jax.tree.map(lambda x, y: x.at[index].set(y), state, rows), donate_argnums=0
+        )
+
+    def gather(self, index: Any) -> State:
+        return self._gather(self._state, index)
+
+    def scatter(self, index: Any, rows: State) -> None:
+        self._state = self._scatter(self._state, index, rows)
+
+
+def _store(state: State) -> _TensorFlowStore | _JaxStore:
+    """Raises AsrError for a backend that cannot keep state in place."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return _TensorFlowStore(state)
+    if backend == "jax":
+        return _JaxStore(state)
+    raise AsrError(f"expected TensorFlow or JAX as Keras's backend, got {backend}")
