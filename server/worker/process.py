@@ -1,0 +1,135 @@
+"""The worker's process: loads the model, compiles, and serves its socket until told to end or left alone."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from asr.model_folder import bundled_model, load_model
+from asr.streaming.slots import SlotEngine
+from server.worker import messages
+from server.worker.messages import Shutdown, Started
+from server.worker.worker import Worker
+
+IDLE_MS = 500  # between looks at whether the server is still there
+LINGER_MS = 1000  # for the last messages, at the end
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        connect: zmq address of the server's socket.
+        model: Model folder; None: the bundled model.
+        chunks_ms: Chunk sizes served, the default first.
+        slots: Streams at most.
+        batch: Streams in a step at most.
+    """
+
+    connect: str
+    model: Path | None
+    chunks_ms: tuple[int, ...]
+    slots: int
+    batch: int
+
+
+def batch_sizes(largest: int) -> list[int]:
+    """Powers of two up to `largest`, and that itself."""
+    return [*(2**n for n in range(largest.bit_length()) if 2**n < largest), largest]
+
+
+def serve(options: Options) -> None:
+    """Run the worker.
+
+    Raises:
+        AsrError: the model or the options will not do.
+    """
+    parent = os.getppid()
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+    socket.linger = LINGER_MS
+    socket.sndhwm = socket.rcvhwm = 0  # the server bounds what it sends; answers are as many
+    socket.connect(options.connect)
+    ending = _Ending()
+    folder = options.model or bundled_model()
+    model, tokenizer = load_model(folder)
+    engine = SlotEngine(model, options.chunks_ms, options.slots, batch_sizes(min(options.batch, options.slots)))
+    engine.warm_up(_log_step)
+    worker = Worker(engine, tokenizer, time.monotonic)
+    started = Started(
+        model=folder.name, chunks_ms=options.chunks_ms, slots=options.slots, lookahead_ms=0, device=_device()
+    )
+    socket.send(messages.encode(started))
+    while not ending.now and os.getppid() == parent:
+        if socket.poll(0 if worker.busy else IDLE_MS):
+            _drain(socket, worker, ending)
+        for answer in worker.work():
+            socket.send(messages.encode(answer))
+    socket.close()
+
+
+class _Ending:
+    """Whether the process is to end: SIGTERM sets it; Ctrl-C in a terminal is the server's matter."""
+
+    def __init__(self) -> None:
+        self.now = False
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _end(self, number: int, frame: object) -> None:
+        self.now = True
+
+
+def _drain(socket: zmq.Socket[bytes], worker: Worker, ending: _Ending) -> None:
+    """Take everything that has come."""
+    while True:
+        try:
+            data = socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        message = messages.decode_to_worker(data)
+        ending.now = ending.now or isinstance(message, Shutdown)
+        for answer in worker.handle(message):
+            socket.send(messages.encode(answer))
+
+
+def _log_step(chunk_ms: int, batch: int, seconds: float) -> None:
+    logger.info("compiled the step of %d ms for %d streams in %.1f s", chunk_ms, batch, seconds)
+
+
+def _device() -> str:
+    """What the backend computes on."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return str(jax.devices()[0].platform)
+    import tensorflow as tf
+
+    return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
+def chunks_of(text: str) -> tuple[int, ...]:
+    """Chunk sizes from "320,640".
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        chunks = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise ValueError(f'expected chunk sizes in milliseconds such as "320,640", got {text!r}') from None
+    return chunks
+
+
+def configure_logging(level: Sequence[str] | str = "INFO") -> None:
+    """Lines on standard error, which the server's log takes in."""
+    logging.basicConfig(level=str(level), format="%(asctime)s %(levelname)s %(name)s %(message)s")
