@@ -11,16 +11,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m server.worker", description=__doc__)
     parser.add_argument("--connect", required=True, help="zmq address of the server")
     parser.add_argument("--model", type=Path, default=None, help="model folder; default: the bundled model")
-    parser.add_argument("--chunks-ms", default="320", help="chunk sizes served, the default first, such as 320,640")
+    parser.add_argument(
+        "--chunks-ms", type=int, action="append", help="a chunk size served; repeated for more, the default first"
+    )
     parser.add_argument("--slots", type=int, default=64, help="streams at most")
     parser.add_argument("--batch", type=int, default=32, help="streams in a step at most")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
-    from server.worker.process import Options, chunks_of, configure_logging, serve
+    from server.worker.process import Options, configure_logging, serve
 
     configure_logging()
     try:
-        serve(Options(options.connect, options.model, chunks_of(options.chunks_ms), options.slots, options.batch))
+        chunks_ms = tuple(options.chunks_ms or [320])
+        serve(Options(options.connect, options.model, chunks_ms, options.slots, options.batch))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

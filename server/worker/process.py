@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,19 +116,6 @@ def _device() -> str:
     return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
 
 
-def chunks_of(text: str) -> tuple[int, ...]:
-    """Chunk sizes from "320,640".
-
-    Raises:
-        ValueError: for anything else.
-    """
-    try:
-        chunks = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        raise ValueError(f'expected chunk sizes in milliseconds such as "320,640", got {text!r}') from None
-    return chunks
-
-
-def configure_logging(level: Sequence[str] | str = "INFO") -> None:
+def configure_logging() -> None:
     """Lines on standard error, which the server's log takes in."""
-    logging.basicConfig(level=str(level), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -143,9 +143,7 @@ def test_a_flush_does_not_reach_into_what_comes_after(worker: Worker, sounds: li
     one, two = sounds[0], sounds[1]
     slow = run(worker, opened(1), audio(1, one), Flush(stream=1))
     slow += run(worker, audio(1, two), Flush(stream=1), Finish(stream=1))
-    at_once = run(
-        worker, opened(2), audio(2, one), Flush(stream=2), audio(2, two), Flush(stream=2), Finish(stream=2)
-    )
+    at_once = run(worker, opened(2), audio(2, one), Flush(stream=2), audio(2, two), Flush(stream=2), Finish(stream=2))
     assert said(segments(slow, 1)) == said(segments(at_once, 2))
     flushed = [a for a in at_once if isinstance(a, Flushed)]
     assert [a.keep_from for a in flushed] == [len(one), len(one) + len(two)]
