@@ -8,15 +8,17 @@ from typing import Any
 
 from keras import ops
 
-from asr.transducer.joint import BlockJoint
+from asr.transducer.joint import MAX_BLOCK, BlockJoint
 from asr.transducer.model import Transducer
 
-MAX_LABELS = 12  # labels at most in a block of 8 frames (640 ms): fast speech has about 5 wordpieces there
+# Labels at most in a block of 8 frames (640 ms); fast speech has about 5. What does not fit is said in the next block,
+# whose window reaches back; a looser limit lets a model that lost its place say things twice.
+MAX_LABELS = 6
 
 
 def labels_limit(block: int) -> int:
     """M, labels at most in a block of so many frames."""
-    return max(1, MAX_LABELS * block // 8)
+    return -(-MAX_LABELS * block // MAX_BLOCK)
 
 
 def block_window(joint: BlockJoint, frames: Any, state: dict[str, Any]) -> tuple[Any, Any]:
