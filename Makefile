@@ -11,8 +11,10 @@ TFIO_STAMP := $(TFIO_VENV)/.set-up
 WORKERS ?= 2
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-# Speech synthesisers and their voices, for `asr-data synthesize`. Nothing else needs a system package.
-DEBIAN_PACKAGES := espeak-ng flite festival festvox-kallpc16k
+# Speech synthesisers and their voices, for `asr-data synthesize`; a virtual microphone and a browser, for the tests.
+# Without them nothing else is missing.
+DEBIAN_PACKAGES := espeak-ng flite festival festvox-kallpc16k \
+  pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 chromium
 
 # The first interpreter that exists, is of a version TensorFlow is built for and can make environments.
 # $(1): the newest minor version of Python 3 that will do.
@@ -32,7 +34,7 @@ setup: $(STAMP) ## An environment with everything, in .venv, and the speech synt
 $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory system
 	@python=$$($(call find-python,13)); echo "Making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[train,jax,dev]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[server,train,jax,dev]'
 	@touch $@
 
 # Never asks for a password and never fails: without the synthesisers only synthetic speech is missing. Some Debian

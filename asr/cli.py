@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -129,17 +130,17 @@ def demo(
 
 def fail(message: str) -> NoReturn:
     """Tells the user what is wrong, without a traceback, and exits with 2."""
-    errors.print(f"error: {message}", style="red", markup=False, highlight=False)
+    errors.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(2)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: user errors become one line and exit code 2."""
     # TensorFlow reads these once, when it is imported: fewer notices, and compiled steps kept between runs.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
-        app()
+        app(args=None if arguments is None else list(arguments), prog_name="asr")
     except ModuleNotFoundError as error:
         if error.name not in ("tensorflow", "keras", "av", "sentencepiece", "jiwer", "soxr"):
             raise

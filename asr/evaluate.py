@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,11 +133,12 @@ def evaluate(
     started = time.perf_counter()
     hypotheses: dict[str, str] = {}
     ordered = sorted(scored, key=lambda u: u.seconds)  # similar lengths share a batch
-    for key, result in recognise_all(recognizer, ((u.id, opened(u.audio)) for u in ordered)):
-        if isinstance(result, ValueError):
-            raise result
-        hypotheses[key] = result.text
-        progress(len(hypotheses), len(scored))
+    with closing(recognise_all(recognizer, ((u.id, opened(u.audio)) for u in ordered))) as results:
+        for key, result in results:
+            if isinstance(result, ValueError):
+                raise result
+            hypotheses[key] = result.text
+            progress(len(hypotheses), len(scored))
     compute = time.perf_counter() - started - loading
     texts = tuple((u.id, u.transcript, hypotheses[u.id]) for u in scored)
     speakers = {}

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +63,7 @@ def read_config(folder: Path) -> tuple[ModelConfig, dict[str, Any]]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        hint = "no trained model comes with this version: name one with --model" if folder == bundled_model() else ""
-        raise CheckpointError(f"{path}: {error.strerror}; {hint or 'expected a model folder'}") from error
+        raise CheckpointError(f"{path}: {error.strerror}; expected a model folder") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: expected JSON: {error}") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
@@ -92,6 +93,20 @@ def load_model(folder: Path) -> tuple["Transducer", Tokenizer]:
     from asr.transducer.model import Transducer
 
     weights, _ = load_arrays(folder / "weights.npz")
-    model = Transducer(config)
+    with _single_precision():
+        model = Transducer(config)
     assign_weights(model.variables, weights, str(folder / "weights.npz"))
     return model, tokenizer
+
+
+@contextmanager
+def _single_precision() -> Iterator[None]:
+    """Layers made here compute in float32, also in a process that has trained with Keras's policy set otherwise."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -41,7 +41,14 @@ class Tokenizer:
         return list(self._pieces.encode(text))
 
     def decode(self, pieces: Sequence[int]) -> str:
-        """Text of wordpieces; a word's space is where its first piece says so."""
+        """Text of wordpieces; a word's space is where its first piece says so.
+
+        Raises:
+            AsrError: for a number that is no wordpiece, such as the -1 of the step's empty places.
+        """
+        for piece in pieces:
+            if not 0 <= piece < len(self.texts):
+                raise AsrError(f"expected wordpieces from 0 to {len(self.texts) - 1}, got {piece}")
         words = "".join(self.texts[p] for p in pieces).replace(WORD_START, " ").split(" ")
         return " ".join(word for word in words if word)  # a lone mark, and another after it, are one space
 

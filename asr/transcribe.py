@@ -85,7 +85,7 @@ def _run(
                 bars.remove_task(tasks[file])
             if isinstance(result, ValueError):
                 failed.append(file)
-                bars.console.print(f"error: {result}", style="red", markup=False, highlight=False)
+                bars.console.print(f"error: {result}", style="red", markup=False, highlight=False, soft_wrap=True)
                 continue
             text = format_transcript(result, kind, name)
             if results:

@@ -1,7 +1,12 @@
-"""Audio files as training reads them: whole, mono, 16 kHz."""
+"""Audio files as training reads them: whole, mono, 16 kHz.
+
+libsndfile decodes what it knows, FFmpeg, through PyAV, the rest, and MP3: libsndfile ends an MP3 file at a length that
+it merely estimates unless the file's first frame tells it.
+"""
 
 import os
 from fractions import Fraction
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,6 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000  # Hz
+SLACK = 2 * 1152  # samples by which a declared length may be off: two frames of MP3
 
 Samples = NDArray[np.float32]
 
@@ -22,7 +28,8 @@ def load_audio(path: str | os.PathLike[str]) -> Samples:
     """Decodes an audio file of any rate, depth and channel count.
 
     Args:
-        path: A file that libsndfile can decode, or else PyAV (FFmpeg), if it is installed.
+        path: A file that libsndfile can decode, or else PyAV (FFmpeg), if it is installed. MP3 without PyAV only if
+            the file tells its length.
 
     Returns:
         [n] float32, mono (the mean of the channels) at 16 kHz, full scale = 1.
@@ -33,7 +40,8 @@ def load_audio(path: str | os.PathLike[str]) -> Samples:
     """
     _check_file(path)
     try:
-        channels, rate = _decode_soundfile(path)
+        info = soundfile.info(os.fspath(path))
+        channels, rate = _decode_mp3(path, info.frames) if info.format == "MP3" else _decode_soundfile(path)
     except soundfile.LibsndfileError as error:
         channels, rate = _decode_av(path, error.error_string)
     if not len(channels):
@@ -52,7 +60,7 @@ def to_mono_16k(channels: NDArray[np.float32], rate: int) -> Samples:
 
 
 def audio_seconds(path: str | os.PathLike[str]) -> float:
-    """Length of an audio file, from its header alone where the format says it there.
+    """Length of an audio file, from its header alone where that says it.
 
     Raises:
         AudioError: if the file is missing, empty or not audio.
@@ -62,6 +70,9 @@ def audio_seconds(path: str | os.PathLike[str]) -> float:
         info = soundfile.info(os.fspath(path))
     except soundfile.LibsndfileError as error:
         return _av_seconds(path, error.error_string)
+    if info.format == "MP3" and not _tells_length(path):
+        channels, rate = _decode_mp3(path, info.frames)
+        return len(channels) / rate
     if info.frames <= 0:
         raise AudioError(f"{path}: expected audio, got 0 samples")
     return float(info.frames / info.samplerate)
@@ -76,12 +87,39 @@ def _check_file(path: str | os.PathLike[str]) -> None:
 
 def _decode_soundfile(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], int]:
     with soundfile.SoundFile(os.fspath(path)) as file:
-        declared = file.frames
         channels = file.read(dtype="float32", always_2d=True)
-        # A length that the header merely estimates (MP3) may be off by a frame or two of the codec.
-        if len(channels) < declared - 2 * 1152:
-            raise AudioError(f"{path}: cut off: header says {declared} samples, decoded {len(channels)}")
+        _check_length(path, len(channels), file.frames)
         return channels, file.samplerate
+
+
+def _decode_mp3(path: str | os.PathLike[str], declared: int) -> tuple[NDArray[np.float32], int]:
+    """Decodes an MP3 file of which libsndfile says that it has `declared` samples."""
+    tells = _tells_length(path)
+    if find_spec("av") is None:
+        if not tells:
+            raise AudioError(f"{path}: an MP3 file that does not tell its length, which only PyAV reads to its end")
+        return _decode_soundfile(path)
+    channels, rate = _decode_av(path, "damaged MP3")
+    if tells:
+        _check_length(path, len(channels), declared)
+    return channels, rate
+
+
+def _tells_length(path: str | os.PathLike[str]) -> bool:
+    """Whether an MP3 file's first frame is a Xing or Info tag, which holds the number of frames."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3" and len(head) == 10:  # ID3v2: a length of four times 7 bits, without its header
+            file.seek(10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)))
+        else:
+            file.seek(0)
+        frame = file.read(256)
+    return b"Xing" in frame or b"Info" in frame
+
+
+def _check_length(path: str | os.PathLike[str], decoded: int, declared: int) -> None:
+    if decoded < declared - SLACK:
+        raise AudioError(f"{path}: cut off: header says {declared} samples, decoded {decoded}")
 
 
 def _import_av(path: str | os.PathLike[str], reason: str) -> Any:

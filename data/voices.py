@@ -43,7 +43,7 @@ class Voice:
 
     @property
     def speaker(self) -> str:
-        """Speaker id in manifests: it starts with "synth", so that training can tell it from people."""
+        """Speaker id in manifests: it starts with "synth-", so that training can tell it from people."""
         return f"synth-{self.engine}-{self.name}"
 
 

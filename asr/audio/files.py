@@ -51,8 +51,6 @@ def _open_soundfile(path: Path) -> soundfile.SoundFile | None:
     """Opens what libsndfile reads well; None for FFmpeg to try."""
     if may_be_mpeg(path):
         return None
-    if may_be_mpeg(path):
-        return None
     try:
         file = soundfile.SoundFile(str(path))
     except (soundfile.LibsndfileError, TypeError):  # TypeError: a name like "x.raw", whose header is not looked at

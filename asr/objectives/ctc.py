@@ -51,7 +51,7 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior
     symbol = _extended(targets, symbols - 1)  # [B, 2U + 1]
     one_hot = ops.one_hot(symbol, symbols, dtype="float32")  # [B, 2U + 1, V + 1]
     emit = ops.matmul(log_probs, ops.transpose(one_hot, (0, 2, 1)))  # [B, S, 2U + 1]
-    between = ops.reshape(ops.stack([ops.zeros_like(prior), prior], axis=3), (-1, count, width - 1))
+    between = ops.reshape(ops.stack([ops.zeros_like(prior), prior], axis=3), (prior.shape[0], count, width - 1))
     emit = emit + ops.concatenate([between, ops.zeros_like(emit[..., :1])], axis=-1)  # blanks have no prior
     emit = ops.transpose(emit, (1, 0, 2))
     valid = ops.transpose(ops.arange(count, dtype="int32")[None, :] < frames[:, None], (1, 0))[:, :, None]
@@ -81,7 +81,7 @@ def _extended(targets: Any, blank: int) -> Any:
     """Blanks around every label: [B, U] -> [B, 2U + 1]."""
     blanks = ops.full_like(targets, blank)
     pairs = ops.reshape(ops.stack([blanks, targets], axis=2), (targets.shape[0], 2 * targets.shape[1]))
-    return ops.concatenate([pairs, blanks[:, :1]], axis=1)
+    return ops.pad(pairs, ((0, 0), (0, 1)), constant_values=blank)
 
 
 @fused

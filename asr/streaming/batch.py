@@ -1,6 +1,6 @@
 """Many recordings through one recogniser: every step advances as many as it has rows, in bounded memory."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,7 +38,7 @@ def recognise_all(
     recognizer: Recognizer,
     sources: Iterable[tuple[Key, Callable[[], Parts]]],
     progress: Callable[[Key, int], None] = lambda key, audio_ms: None,
-) -> Iterator[tuple[Key, Transcript | ValueError]]:
+) -> Generator[tuple[Key, Transcript | ValueError], None, None]:
     """Recognises recordings, several at a time.
 
     Args:
@@ -48,10 +48,23 @@ def recognise_all(
 
     Yields:
         Each key with its transcript, or with the error that opening, reading or recognising it raised; in the order
-        in which they end. An error in one recording leaves the others alone.
+        in which they end. An error in one recording leaves the others alone. Closed early, it frees all streams.
     """
-    waiting = iter(sources)
     running: list[_Running[Key]] = []
+    try:
+        yield from _recognised(recognizer, iter(sources), running, progress)
+    finally:
+        for item in running:
+            recognizer.release(item.stream)
+
+
+def _recognised(
+    recognizer: Recognizer,
+    waiting: Iterator[tuple[Key, Callable[[], Parts]]],
+    running: list[_Running[Key]],
+    progress: Callable[[Key, int], None],
+) -> Iterator[tuple[Key, Transcript | ValueError]]:
+    """As `recognise_all`; `running` holds the recordings whose streams are open."""
     rows, exhausted = recognizer.engine.rows, False
     while True:
         while len(running) < rows and not exhausted:

@@ -26,6 +26,7 @@ from asr.streaming.stream import StreamState
 from asr.transcript import Segment, Transcript
 
 MAX_BEAM = 32
+LABEL_BONUS = 0.9  # of the beam search: the best for the bundled model on development data
 OFFLINE_MS = 15_360  # an "offline" chunk: as long as the longest recordings of training, so that it sees like context
 
 
@@ -64,7 +65,7 @@ class Recognizer:
             raise AsrError(f"beam: expected 1 to {MAX_BEAM}, got {beam}")
         self.transducer, self.tokenizer = load_model(Path(model) if model is not None else bundled_model())
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
-        search = BeamSearch(self.transducer, BeamConfig(beam)) if beam > 1 else None
+        search = BeamSearch(self.transducer, BeamConfig(beam, label_bonus=LABEL_BONUS)) if beam > 1 else None
         self.engine = Engine(self.transducer, chunk_ms, streams, mode, search)
         self._state = self.engine.initial_state()
         self._rows: list[Stream | None] = [None] * streams

@@ -130,7 +130,7 @@ class ScheduleConfig:
         chunks: Encoder frames per chunk, one drawn for each batch; 0 is full context.
         chunk_weights: Relative frequency of each chunk.
         short_first_epochs: Epochs at the start in which short utterances come first.
-        real_only_steps: Steps at the end that leave synthetic speech out (speakers whose name starts with "synth").
+        real_only_steps: Steps at the end that leave synthetic speech out (speakers whose name starts with "synth-").
         checkpoint_steps: Steps between checkpoints.
         evaluate_steps: Steps between evaluations on dev.
         log_steps: Steps between log lines.

@@ -16,7 +16,7 @@ from asr.training.config import TrainConfig
 from asr.training.corpus import SILENCE, Corpus
 from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
 
-SYNTHETIC = "synth"  # how the names of synthetic speakers start
+SYNTHETIC = "synth-"  # how the names of synthetic speakers start
 
 log = logging.getLogger(__name__)
 

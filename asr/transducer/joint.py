@@ -160,7 +160,7 @@ class BlockJoint(keras.layers.Layer):
             Log-probabilities of labels and of end-of-block, [B, N, U + 1] float32 each.
         """
         contexts, _ = self.attend(states, *self.blocks(self.frames(encoded), block))
-        return self.arcs(states, contexts, ops.concatenate([labels, ops.zeros_like(labels[:, :1])], axis=1))
+        return self.arcs(states, contexts, ops.pad(labels, ((0, 0), (0, 1))))
 
     def arcs(self, states: Any, contexts: Any, following: Any) -> tuple[Any, Any]:
         """Log-probabilities of the next label and of end-of-block.

@@ -92,11 +92,15 @@ class Transducer(keras.Model):
             Scalars by name: "characters" and "pieces" (CTC), "transducer" if `block` is given.
 
         Raises:
-            ValueError: for an unknown objective, or "full_sum" with context feedback.
+            ValueError: for an unknown objective, "full_sum" with context feedback, or a block longer than the chunk or
+                than `MAX_BLOCK`: its last one would lie past the recording's end.
         """
         allowed = ("viterbi",) if self.config.context_feedback else ("full_sum", "viterbi")
         if block is not None and objective not in allowed:
             raise ValueError(f"objective: expected {' or '.join(allowed)}, got {objective!r}")
+        largest = min(chunk, MAX_BLOCK) if isinstance(chunk, int) else MAX_BLOCK  # a tensor's value may not be known
+        if block is not None and not 1 <= block <= largest:
+            raise ValueError(f"block: expected 1 to {largest} frames with chunks of {chunk}, got {block}")
         # A stream's last chunk is filled up with silence, which the model hears; so does training.
         unit = FRAMES_PER_STEP * ops.minimum(ops.convert_to_tensor(chunk, "int32"), MAX_BLOCK)
         lengths = ((batch["frame_lengths"] + unit - 1) // unit) * unit

@@ -63,8 +63,8 @@ class Predictor(keras.layers.Layer):
             replaced = keras.random.uniform(shape, seed=self.seed, dtype="float32") < self.noise
             other = keras.random.randint(shape, 0, self.vocabulary, dtype="int32", seed=self.seed)
             labels = ops.where(replaced, other, ops.cast(labels, "int32"))
-        start = ops.full_like(labels[:, :1], self.vocabulary)
-        x = ops.take(self.embedding, ops.concatenate([start, labels], axis=1), axis=0)
+        started = ops.pad(labels, ((0, 0), (1, 0)), constant_values=self.vocabulary)  # [B, U + 1]
+        x = ops.take(self.embedding, started, axis=0)
         if training and self.dropout > 0.0:
             x = keras.random.dropout(x, self.dropout, seed=self.seed)
         return ops.cast(ops.matmul(x, self.kernel), "float32") + ops.cast(self.input_bias, "float32")

@@ -12,6 +12,8 @@ class ErrorCode(StrEnum):
     """A frame over the size limit."""
     UNEXPECTED_MESSAGE = "unexpected_message"
     """A valid message at the wrong time: audio before `start`, a second `start`."""
+    INVALID_AUDIO = "invalid_audio"
+    """Binary frames that are not what `start` announced, or damaged."""
     UNSUPPORTED = "unsupported"
     """Valid, but this server or its model does not do it: the message says what it does."""
     UNAUTHORIZED = "unauthorized"
@@ -20,6 +22,8 @@ class ErrorCode(StrEnum):
     """A browser page from an origin that the server does not admit."""
     UNKNOWN_SESSION = "unknown_session"
     """Nothing to resume: wrong session, wrong token, or too late."""
+    SUPERSEDED = "superseded"
+    """The session was resumed on another connection."""
     IDLE_TIMEOUT = "idle_timeout"
     """Neither audio nor a message for longer than the server waits."""
     SESSION_TOO_LONG = "session_too_long"
@@ -47,10 +51,12 @@ _CLOSE_CODES = {
     ErrorCode.INVALID_MESSAGE: 1007,
     ErrorCode.MESSAGE_TOO_BIG: 1009,
     ErrorCode.UNEXPECTED_MESSAGE: 1002,
+    ErrorCode.INVALID_AUDIO: 4415,
     ErrorCode.UNSUPPORTED: 1003,
     ErrorCode.UNAUTHORIZED: 4401,
     ErrorCode.FORBIDDEN_ORIGIN: 4403,
     ErrorCode.UNKNOWN_SESSION: 4404,
+    ErrorCode.SUPERSEDED: 4409,
     ErrorCode.IDLE_TIMEOUT: 4408,
     ErrorCode.SESSION_TOO_LONG: 4413,
     ErrorCode.TOO_SLOW: 4420,

@@ -1,7 +1,7 @@
 """The messages as frozen structs, one class each, `type` on the wire being the tag.
 
 A field's unit stands in its name (`_ms`) or in its comment. Times count from the first sample of the session.
-Sample counts are at the session's `sample_rate`, one channel.
+Sample counts are at the session's `sample_rate`, one channel; of a container, at 16 kHz.
 """
 
 from enum import StrEnum
@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from server.wire.errors import ErrorCode
 
@@ -28,7 +28,7 @@ Token = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Encoding(StrEnum):
-    """What the bytes of binary frames are: little-endian samples of one channel."""
+    """What the bytes of binary frames are: little-endian samples of one channel, or a container's bytes."""
 
     S16LE = "pcm_s16le"
     """Signed 16-bit integers, 2 bytes a sample."""
@@ -38,6 +38,8 @@ class Encoding(StrEnum):
     """G.711 µ-law, 1 byte a sample."""
     ALAW = "pcm_alaw"
     """G.711 A-law, 1 byte a sample."""
+    CONTAINER = "container"
+    """A stream or file that tells its own coding: Ogg, WebM, FLAC, MP3, MP4, ADTS or WAV."""
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -100,8 +102,8 @@ class Alternative(_Struct, frozen=True):
 class Start(_Struct, frozen=True, tag="start"):
     """Client: open a session. The first message of a connection, unless it is `Resume`."""
 
-    sample_rate: Annotated[int, Meta(ge=8_000, le=48_000)]
-    """Samples a second of the audio to come, in hertz."""
+    sample_rate: Annotated[int, Meta(ge=8_000, le=48_000)] | None = None
+    """Samples a second of the audio to come, in hertz; must be there unless `encoding` is `container`."""
     encoding: Encoding = Encoding.S16LE
     """What the bytes of the binary frames are."""
     chunk_ms: Annotated[int, Meta(ge=1, le=60_000)] | None = None
@@ -112,6 +114,13 @@ class Start(_Struct, frozen=True, tag="start"):
     """When a segment ends by itself."""
     words: bool = False
     """Whether finals carry words with times and confidence."""
+    attention: bool = False
+    """Whether the server sends `Attention`, for pictures of it."""
+
+    def __post_init__(self) -> None:
+        """Refuse bare samples whose rate is not told; a container tells its own."""
+        if self.sample_rate is None and self.encoding is not Encoding.CONTAINER:
+            raise ValueError(f"missing required field `sample_rate`, which encoding {self.encoding} does not tell")
 
 
 class Resume(_Struct, frozen=True, tag="resume"):
@@ -121,10 +130,12 @@ class Resume(_Struct, frozen=True, tag="resume"):
     """The session, from its `Ready`."""
     resume: Token
     """The secret that proves the session is ours, from its latest `Ready`."""
+    segments: Count = 0
+    """Finals that the client has; the server sends those after them again."""
 
 
 class Flush(_Struct, frozen=True, tag="flush"):
-    """Client: make what was said so far final now and stay open."""
+    """Client: make what was said so far final now and stay open; answered by `Flushed`."""
 
 
 class Stop(_Struct, frozen=True, tag="stop"):
@@ -146,6 +157,8 @@ class Ready(_Struct, frozen=True, tag="ready"):
     """The model's name."""
     received_samples: Count = 0
     """Samples that the server already has; a resuming client sends from here on."""
+    received_bytes: Count | UnsetType = UNSET
+    """Of a container only: bytes that the server already has; a resuming client sends from here on."""
 
 
 class Partial(_Struct, frozen=True, tag="partial"):
@@ -181,11 +194,54 @@ class Final(_Struct, frozen=True, tag="final"):
     """Other readings, the likeliest first; `text` is not among them."""
 
 
+class Attention(_Struct, frozen=True, kw_only=True, tag="attention"):
+    """Server: where the model looked while it read one block; only if `Start.attention` asked for it.
+
+    For pictures, not for transcripts: a slow reader is spared some, and a resumed session does not repeat them.
+    """
+
+    audio_ms: Milliseconds
+    """Session time at which the block ends, in milliseconds; the end of the last frame."""
+    frame_ms: Annotated[float, Meta(gt=0)]
+    """Duration of a frame, in milliseconds."""
+    labels: tuple[str, ...] = ()
+    """The wordpieces that the block brought, in order; U of them. `▁` begins a word."""
+    weights: tuple[tuple[Probability, ...], ...] = ()
+    """[U, frames] of each wordpiece over the frames that it could attend to: the look-back, then the block. Mean over
+    the heads."""
+    end_probability: Probability
+    """The model's probability, after the last wordpiece, that the block holds no more of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are no U × frames probabilities, and other values that JSON cannot carry."""
+        _check_number("end_probability", self.end_probability, upper=1)
+        if not (isfinite(self.frame_ms) and self.frame_ms > 0):
+            raise ValueError(f"expected frame_ms to be a finite number > 0, got {self.frame_ms}")
+        if len(self.weights) != len(self.labels):
+            rows = len(self.weights)
+            raise ValueError(f"expected {len(self.labels)} rows of weights, one for each label, got {rows}")
+        if len({len(row) for row in self.weights}) > 1:
+            lengths = ", ".join(str(len(row)) for row in self.weights)
+            raise ValueError(f"expected rows of weights of one length, got {lengths}")
+        for row in self.weights:
+            for weight in row:
+                _check_number("weights", weight, upper=1)
+
+
 class Ack(_Struct, frozen=True, tag="ack"):
     """Server: audio it holds safely; the client may forget it."""
 
     samples: Count
     """Samples from the session's start that need not be sent again."""
+    bytes: Count | UnsetType = UNSET
+    """Of a container only: bytes from the session's start that need not be sent again."""
+
+
+class Flushed(_Struct, frozen=True, tag="flushed"):
+    """Server: answer to `Flush`, after the final that it brought, if there was speech."""
+
+    samples: Count
+    """Samples received before the `Flush`: everything said in them is final."""
 
 
 class Done(_Struct, frozen=True, tag="done"):
@@ -209,7 +265,7 @@ class Error(_Struct, frozen=True, tag="error"):
 
 
 ClientMessage = Start | Resume | Flush | Stop
-ServerMessage = Ready | Partial | Final | Ack | Done | Error
+ServerMessage = Ready | Partial | Final | Attention | Ack | Flushed | Done | Error
 
 
 def _check_number(name: str, value: float, upper: float | None) -> None:

@@ -1,4 +1,4 @@
-"""Raw samples on the wire: bytes to float32 in [-1, 1] and back, for every `Encoding`.
+"""Raw samples on the wire: bytes to float32 in [-1, 1] and back, for every `Encoding` but `CONTAINER`.
 
 The logarithmic formats follow ITU-T G.711 (1988), tables 1a to 2b, on the 16-bit scale that every
 implementation uses: µ-law spans ±32124, A-law ±32256.
@@ -31,9 +31,9 @@ def decode(data: bytes, encoding: Encoding) -> NDArray[np.float32]:
         do about those is the receiver's to say.
 
     Raises:
-        ValueError: the bytes are not a whole number of samples.
+        ValueError: the bytes are not a whole number of samples, or are said to be a container's.
     """
-    width = BYTES_PER_SAMPLE[encoding]
+    width = _width(encoding)
     if len(data) % width:
         raise ValueError(f"expected a multiple of {width} bytes of {encoding}, got {len(data)}")
     if encoding is Encoding.F32LE:
@@ -56,8 +56,9 @@ def encode(samples: NDArray[np.floating], encoding: Encoding) -> bytes:
         `N * BYTES_PER_SAMPLE[encoding]` bytes.
 
     Raises:
-        ValueError: not one dimension, or a sample is not finite.
+        ValueError: not one dimension, a sample is not finite, or the encoding is a container.
     """
+    _width(encoding)
     if samples.ndim != 1:
         raise ValueError(f"expected samples of one channel, [N], got shape {samples.shape}")
     if not np.isfinite(samples).all():
@@ -69,6 +70,13 @@ def encode(samples: NDArray[np.floating], encoding: Encoding) -> bytes:
         return scaled.astype("<i2").tobytes()
     compress = _compress_mulaw if encoding is Encoding.MULAW else _compress_alaw
     return compress(scaled).astype(np.uint8).tobytes()
+
+
+def _width(encoding: Encoding) -> int:
+    """Bytes a sample."""
+    if encoding not in BYTES_PER_SAMPLE:
+        raise ValueError(f"expected one of {', '.join(BYTES_PER_SAMPLE)}, got {encoding}, which holds no bare samples")
+    return BYTES_PER_SAMPLE[encoding]
 
 
 def _bit_length(values: NDArray[np.int32]) -> NDArray[np.int32]:

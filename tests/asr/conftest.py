@@ -1,6 +1,6 @@
 """A tiny transducer whose every weight matters, for the tests of the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,14 @@ def randomise(layer: Any, seed: int) -> None:
             weight.assign(rng.normal(0.0, np.prod(shape[:-1]) ** -0.5, shape))
         else:
             weight.assign(np.asarray(weight) + rng.normal(0.0, 0.1, shape))
+
+
+@pytest.fixture(autouse=True)
+def precision() -> Iterator[None]:
+    """Training sets Keras's precision for the whole process: it is put back after each test."""
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)
 
 
 @pytest.fixture(scope="session")

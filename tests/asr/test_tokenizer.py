@@ -42,6 +42,12 @@ def test_pieces_are_joined_without_the_space_before_the_first(tokenizer: Tokeniz
     assert tokenizer.decode([]) == ""
 
 
+@pytest.mark.parametrize("piece", [-1, 60])
+def test_what_is_no_wordpiece_is_an_error(piece: int, tokenizer: Tokenizer) -> None:
+    with pytest.raises(AsrError, match=f"expected wordpieces from 0 to 59, got {piece}"):
+        tokenizer.decode([5, piece])
+
+
 def test_same_sentences_give_the_same_model(tokenizer: Tokenizer) -> None:
     assert train_tokenizer(SENTENCES * 3, 60).texts == tokenizer.texts
 

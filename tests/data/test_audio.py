@@ -133,3 +133,58 @@ def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(AudioError, match=r"a.flac: "):
         load_audio(path)
+
+
+def untagged_mp3(path: Path, parts: list[np.ndarray], mode: str = "VARIABLE") -> Path:
+    """An MP3 without the first frame that tells its length, which is then estimated from its first bit rate."""
+    with soundfile.SoundFile(path, "w", 44_100, 1, format="MP3", bitrate_mode=mode, compression_level=0.3) as file:
+        file.write(np.concatenate(parts))
+    data = path.read_bytes()
+    path.write_bytes(data[data.index(data[:2], 2) :])
+    return path
+
+
+@pytest.mark.parametrize("loud_first", [True, False])
+def test_mp3_is_read_to_its_end(tmp_path: Path, loud_first: bool) -> None:
+    pytest.importorskip("av")
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(0, 0.3, 44_100 * 10), rng.normal(0, 1e-4, 44_100 * 20)]
+    path = untagged_mp3(tmp_path / "a.mp3", parts if loud_first else parts[::-1])
+    assert abs(soundfile.info(path).duration - 30) > 0.25  # what libsndfile would stop at
+    assert len(load_audio(path)) == pytest.approx(30 * 16_000, abs=1600)
+    assert audio_seconds(path) == pytest.approx(30, abs=0.1)
+
+
+def test_mp3_that_tells_its_length_needs_no_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    soundfile.write(tmp_path / "a.mp3", tone(44_100, 2.0), 44_100)
+    tag = b"ID3\x04\x00\x00\x00\x00\x02\x2c" + bytes(300)  # 2 x 128 + 44 bytes
+    (tmp_path / "tagged.mp3").write_bytes(tag + (tmp_path / "a.mp3").read_bytes())
+    through_av = [load_audio(tmp_path / name) for name in ("a.mp3", "tagged.mp3")]
+    monkeypatch.setitem(sys.modules, "av", None)
+    for name, expected in zip(("a.mp3", "tagged.mp3"), through_av, strict=True):
+        samples = load_audio(tmp_path / name)
+        assert len(samples) == pytest.approx(len(expected), abs=420)  # a frame of the codec
+        assert audio_seconds(tmp_path / name) == pytest.approx(2.0, abs=0.03)
+        np.testing.assert_allclose(samples[4000:28_000], expected[4000:28_000], atol=1e-3)
+
+
+def test_mp3_of_unknown_length_without_pyav_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = untagged_mp3(tmp_path / "a.mp3", [tone(44_100, 2.0)])
+    monkeypatch.setitem(sys.modules, "av", None)
+    for read in (load_audio, audio_seconds):
+        with pytest.raises(AudioError, match=r"a\.mp3: an MP3 file that does not tell its length, which only PyAV"):
+            read(path)
+
+
+@pytest.mark.parametrize("pyav", [True, False])
+def test_a_cut_off_mp3_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pyav: bool) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 88_200), 44_100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    if pyav:
+        pytest.importorskip("av")
+    else:
+        monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=r"a\.mp3: "):
+        load_audio(path)

@@ -145,16 +145,16 @@ def test_end_bias_decides_how_much_is_said(engine: Engine, make_audio: Callable)
         valid, reset = np.full(3, 16, np.int32), np.ones(3, bool)
         _, out = engine.step(engine.initial_state(), chunk, valid, reset, bias)
         counts.append(int((out["labels"] >= 0).sum()))
-    assert counts[0] == 3 * 2 * 12 > counts[1] > counts[2] == 0
+    assert counts[0] == 3 * 2 * 6 > counts[1] > counts[2] == 0
 
 
 def test_outputs_have_their_shapes(engine: Engine) -> None:
     zeros = np.zeros((3, SAMPLES), np.float32)
     state, out = engine.step(engine.initial_state(), zeros, np.full(3, 16, np.int32), np.ones(3, bool))
     assert {name: out[name].shape for name in out} == {
-        "labels": (3, 2, 12),
-        "log_probs": (3, 2, 12),
-        "frames": (3, 2, 12),
+        "labels": (3, 2, 6),
+        "log_probs": (3, 2, 6),
+        "frames": (3, 2, 6),
         "end": (3, 2),
     }
     assert [v.shape for v in values_of(state)] == [v.shape for v in values_of(engine.initial_state())]

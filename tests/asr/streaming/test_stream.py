@@ -96,4 +96,4 @@ def test_little_audio_is_kept(recogniser: Callable[..., Recognizer], make_audio:
             buffer = stream.state.buffer
             most = max(most, sum(len(part) for _, part in buffer._taken) + sum(len(p) for p in buffer._waiting))
             assert stream.state.keep_from >= buffer.received - 45 * 16_000
-    assert most < 8 * 16_000
+    assert most < 45 * 16_000

@@ -1,5 +1,7 @@
 """A toy language: every letter is a tone, every word a few tones in a row."""
 
+import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import asr
 from asr.config import from_dict
 from asr.training.config import TrainConfig
 from data.manifest import Utterance, write_manifest
@@ -16,50 +19,29 @@ RATE = 16_000
 TONES_HZ = {"a": 300.0, "b": 700.0, "c": 1500.0, "d": 3200.0}
 WORDS = ("ab", "ba", "cad", "dab", "cd", "bad")
 
-TOY: dict[str, Any] = {
-    "model": {
-        "dim": 32,
-        "heads": 2,
-        "lower_layers": 1,
-        "upper_layers": 1,
-        "channels": 4,
-        "left_frames": 8,
-        "lookback_frames": 4,
-        "predictor_dim": 32,
-        "joint_dim": 32,
-        "vocabulary": 12,
-        "dropout": 0.05,
-    },
-    "data": {"bucket_frames": [128], "batch_frames": 2048, "jobs": 1},
-    "augment": {
-        "speeds": [1.0],
-        "warp": 0.0,
-        "gain_db": 6.0,
-        "noise_probability": 0.0,
-        "frequency_masks": 1,
-        "frequency_width": 4,
-        "time_masks": 0,
-    },
-    "loss": {"transducer_after": 0, "characters": 0.5, "pieces": 0.5, "prior_steps": 80, "guide_steps": 80},
-    "schedule": {
-        "steps": 4,
-        "peak_rate": 5e-3,
-        "warmup_steps": 20,
-        "chunks": [8],
-        "chunk_weights": [1.0],
-        "short_first_epochs": 0,
-        "checkpoint_steps": 2,
-        "evaluate_steps": 1000,
-        "log_steps": 2,
-        "ema": 0.95,
-        "mixed_precision": False,
-    },
+# What of asr/configs/tiny.toml is otherwise: the toy language's wordpieces, one shape, a little of all that is random.
+CHANGES: dict[str, Any] = {
+    "model": {"vocabulary": 12, "dropout": 0.05},
+    "data": {"bucket_frames": [128], "batch_frames": 2048},
+    "augment": {"gain_db": 6.0, "frequency_masks": 1, "frequency_width": 4},
+    "loss": {},
+    "schedule": {"checkpoint_steps": 130, "short_first_epochs": 0, "ema": 0.95},
 }
 
 
+def toy_values(**changes: dict[str, Any]) -> dict[str, Any]:
+    """Tables of the toy configuration, some changed: `toy_values(schedule={"steps": 7})`."""
+    tiny = read_tables(Path(asr.__file__).parent / "configs" / "tiny.toml")
+    return {name: tiny[name] | CHANGES[name] | changes.get(name, {}) for name in CHANGES}
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def toy_config(**changes: dict[str, Any]) -> TrainConfig:
-    """The toy configuration with tables changed: `toy_config(schedule={"steps": 7})`."""
-    return from_dict(TrainConfig, {name: table | changes.get(name, {}) for name, table in TOY.items()})
+    """The toy configuration with tables changed."""
+    return from_dict(TrainConfig, toy_values(**changes))
 
 
 def say(text: str, rng: np.random.Generator) -> np.ndarray:
@@ -93,3 +75,18 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def make_config() -> Callable[..., TrainConfig]:
     return toy_config
+
+
+@pytest.fixture(scope="session")
+def write_config() -> Callable[..., Path]:
+    """Writes the toy configuration, with tables changed, as TOML."""
+
+    def write(path: Path, **changes: dict[str, Any]) -> Path:
+        tables = toy_values(**changes)
+        lines: list[str] = []
+        for name, table in tables.items():
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write

@@ -90,6 +90,14 @@ def test_label_arcs_are_those_of_the_next_label(joint: BlockJoint) -> None:
                 np.testing.assert_allclose(np.asarray(label)[:, n, u], expected, atol=1e-4)
 
 
+def test_without_labels_blocks_can_only_end(joint: BlockJoint) -> None:
+    encoded, states = (ops.convert_to_tensor(x) for x in case(16, 3))
+    _, expected = joint(encoded, states, ops.zeros((2, 2), "int32"), block=4)
+    label, end = joint(encoded, states[:, :1], ops.zeros((2, 0), "int32"), block=4)
+    assert tuple(label.shape) == tuple(end.shape) == (2, 4, 1)
+    np.testing.assert_allclose(np.asarray(end), np.asarray(expected)[..., :1], atol=1e-5)
+
+
 def test_a_block_hears_nothing_after_it_nor_before_its_window(joint: BlockJoint) -> None:
     encoded, states = case(16, 3)
     labels = ops.zeros((2, 2), "int32")

@@ -102,6 +102,15 @@ def test_recordings_without_labels_have_a_loss(make_model: Callable, batch: Batc
     assert all(np.isfinite(value) and value > 0 for value in losses(make_model(0), silent).values())
 
 
+@pytest.mark.parametrize("options", [{}, {"objective": "viterbi"}], ids=["full_sum", "viterbi"])
+def test_a_batch_without_room_for_labels_has_a_loss(
+    options: dict[str, Any], make_model: Callable, batch: Batch
+) -> None:
+    silent = batch | {f"{name[:-1]}_lengths": np.zeros(3, np.int32) for name, _ in FIELDS}
+    narrow = silent | {name: silent[name][:, :0] for name in ("characters", "pieces", "piece_places")}
+    assert losses(make_model(0), narrow, **options) == pytest.approx(losses(make_model(0), silent, **options), abs=1e-4)
+
+
 def test_delay_penalty_changes_no_value(make_model: Callable, batch: Batch) -> None:
     plain = losses(make_model(0), batch)
     assert losses(make_model(0), batch, delay_penalty=0.1) == pytest.approx(plain, abs=1e-6)
@@ -110,6 +119,14 @@ def test_delay_penalty_changes_no_value(make_model: Callable, batch: Batch) -> N
 def test_unknown_objective_is_named(make_model: Callable, batch: Batch) -> None:
     with pytest.raises(ValueError, match="objective: expected full_sum or viterbi, got 'best'"):
         losses(make_model(0), batch, objective="best")
+
+
+@pytest.mark.parametrize(("chunk", "block", "most"), [(2, 4, 2), (4, 8, 4), (16, 16, 8), (8, 0, 8)])
+def test_a_block_that_fits_no_chunk_is_an_error(
+    chunk: int, block: int, most: int, make_model: Callable, batch: Batch
+) -> None:
+    with pytest.raises(ValueError, match=f"block: expected 1 to {most} frames with chunks of {chunk}, got {block}"):
+        losses(make_model(0), batch, chunk, block)
 
 
 @pytest.mark.parametrize("chunk", [2, 8])

@@ -31,6 +31,12 @@ def test_steps_equal_the_whole(predictor: Predictor) -> None:
     np.testing.assert_allclose(np.stack(found, axis=1), expected, atol=1e-5)
 
 
+def test_without_labels_there_is_the_start_alone(predictor: Predictor) -> None:
+    found = states(predictor, LABELS[:, :0])
+    assert found.shape == (2, 1, 24)
+    np.testing.assert_allclose(found[:, 0], np.asarray(predictor.initial_state(2)), atol=1e-6)
+
+
 def test_start_is_a_symbol_of_its_own(predictor: Predictor) -> None:
     start = np.asarray(predictor.initial_state(1))
     zero = ops.zeros((1, 24))

@@ -10,6 +10,7 @@ from server.wire import (
     MAX_SERVER_BYTES,
     Ack,
     Alternative,
+    Attention,
     ClientMessage,
     Done,
     Encoding,
@@ -64,6 +65,7 @@ starts = st.builds(
     phrases=st.lists(tokens, max_size=5).map(tuple),
     endpoint=st.builds(Endpoint, silence_ms=st.integers(80, 10_000)),
     words=st.booleans(),
+    attention=st.booleans(),
 )
 resumes = st.builds(Resume, session=tokens, resume=tokens)
 client_messages = st.one_of(starts, resumes, st.just(Flush()), st.just(Stop()))
@@ -84,10 +86,27 @@ finals = st.builds(
     words=st.lists(words(), max_size=5).map(tuple),
     alternatives=st.lists(alternatives, max_size=3).map(tuple),
 )
+
+
+@st.composite
+def attentions(draw: st.DrawFn) -> Attention:
+    labels = draw(st.lists(st.text(max_size=8), max_size=4).map(tuple))
+    frames = draw(st.integers(0, 6))
+    row = st.lists(probabilities, min_size=frames, max_size=frames).map(tuple)
+    return Attention(
+        audio_ms=draw(counts),
+        frame_ms=draw(st.floats(1, 1000)),
+        labels=labels,
+        weights=tuple(draw(row) for _ in labels),
+        end_probability=draw(probabilities),
+    )
+
+
 server_messages = st.one_of(
     readies,
     partials(),
     finals,
+    attentions(),
     st.builds(Ack, samples=counts),
     st.builds(Done, samples=counts, audio_ms=counts, segments=counts),
     st.builds(Error, code=st.sampled_from(ErrorCode), message=st.text()),
@@ -153,6 +172,20 @@ def test_partial_is_written_as_documented() -> None:
     }
 
 
+def test_attention_is_written_as_documented() -> None:
+    message = Attention(
+        audio_ms=640, frame_ms=80, labels=("▁he", "llo"), weights=((0.75, 0.25), (0.0, 1.0)), end_probability=0.5
+    )
+    assert json.loads(encode(message)) == {
+        "type": "attention",
+        "audio_ms": 640,
+        "frame_ms": 80,
+        "labels": ["▁he", "llo"],
+        "weights": [[0.75, 0.25], [0.0, 1.0]],
+        "end_probability": 0.5,
+    }
+
+
 CLIENT_REFUSALS: dict[str, tuple[str | bytes, str]] = {
     "unknown type": ('{"type":"begin"}', "'begin'.*expected one of start, resume, flush, stop"),
     "no type": ('{"sample_rate":16000}', "missing required field `type`; expected one of start, resume"),
@@ -169,8 +202,8 @@ CLIENT_REFUSALS: dict[str, tuple[str | bytes, str]] = {
     ),
     "rate too low": ('{"type":"start","sample_rate":7999}', r">= 8000 - at `\$.sample_rate`"),
     "rate too high": ('{"type":"start","sample_rate":48001}', r"<= 48000 - at `\$.sample_rate`"),
-    "rate as text": ('{"type":"start","sample_rate":"16000"}', "Expected `int`, got `str`"),
-    "rate as boolean": ('{"type":"start","sample_rate":true}', "Expected `int`, got `bool`"),
+    "rate as text": ('{"type":"start","sample_rate":"16000"}', "Expected `int | null`, got `str`"),
+    "rate as boolean": ('{"type":"start","sample_rate":true}', "Expected `int | null`, got `bool`"),
     "rate NaN": ('{"type":"start","sample_rate":NaN}', "malformed"),
     "rate beyond numbers": ('{"type":"start","sample_rate":1e999}', "out of range"),
     "empty phrase": (
@@ -224,16 +257,12 @@ def test_inconsistent_events_are_refused(stable: int, queue: str, expected: str)
 
 
 def test_client_messages_are_no_server_messages() -> None:
-    with pytest.raises(WireError, match="expected one of ready, partial, final, ack, done, error"):
+    with pytest.raises(WireError, match="expected one of ready, partial, final, attention, ack, flushed, done, error"):
         decode_server('{"type":"stop"}')
 
 
-@pytest.mark.parametrize(
-    ("decode", "limit"), [(decode_client, MAX_CLIENT_BYTES), (decode_server, MAX_SERVER_BYTES)]
-)
-def test_long_frames_are_refused_before_they_are_read(
-    decode: Callable[[bytes | str], object], limit: int
-) -> None:
+@pytest.mark.parametrize(("decode", "limit"), [(decode_client, MAX_CLIENT_BYTES), (decode_server, MAX_SERVER_BYTES)])
+def test_long_frames_are_refused_before_they_are_read(decode: Callable[[bytes | str], object], limit: int) -> None:
     with pytest.raises(WireError, match=f"at most {limit} bytes of text, got {limit + 1}") as caught:
         decode(b" " * (limit + 1))
     assert caught.value.code is ErrorCode.MESSAGE_TOO_BIG

@@ -1,10 +1,11 @@
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from server.wire import (
     Alternative,
+    Attention,
     ClientMessage,
     Encoding,
     Endpoint,
@@ -24,7 +25,7 @@ def test_start_needs_only_the_sample_rate() -> None:
     start = Start(sample_rate=16_000)
     assert start.encoding is Encoding.S16LE
     assert start.endpoint == Endpoint(silence_ms=600)
-    assert (start.chunk_ms, start.phrases, start.words) == (None, (), False)
+    assert (start.chunk_ms, start.phrases, start.words, start.attention) == (None, (), False, False)
 
 
 def test_messages_cannot_be_changed() -> None:
@@ -73,3 +74,34 @@ def test_stable_prefix_is_no_longer_than_the_text() -> None:
     assert Partial(segment=0, text="né", stable=2, audio_ms=0, timing=TIMING).stable == 2
     with pytest.raises(ValueError, match="expected stable <= 2, the length of text, got 3"):
         Partial(segment=0, text="né", stable=3, audio_ms=0, timing=TIMING)
+
+
+ATTENTION: dict[str, Any] = {
+    "audio_ms": 160,
+    "frame_ms": 80.0,
+    "labels": ("▁a", "b"),
+    "weights": ((0.5, 0.5), (0.0, 1.0)),
+    "end_probability": 0.9,
+}
+
+
+def test_a_block_may_bring_no_wordpiece() -> None:
+    message = Attention(audio_ms=160, frame_ms=80.0, end_probability=1.0)
+    assert (message.labels, message.weights) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("weights", ((0.5, 0.5),), "expected 2 rows of weights, one for each label, got 1"),
+        ("weights", ((0.5, 0.5), (1.0,)), "expected rows of weights of one length, got 2, 1"),
+        ("weights", ((0.5, 0.5), (0.0, 1.5)), "expected weights to be a number from 0 to 1, got 1.5"),
+        ("frame_ms", 0.0, "expected frame_ms to be a finite number > 0, got 0"),
+        *(("weights", ((0.5, 0.5), (0.0, value)), "expected weights to be a number") for value in NOT_FINITE),
+        *(("frame_ms", value, "expected frame_ms to be a finite number > 0") for value in NOT_FINITE),
+        *(("end_probability", value, "expected end_probability to be a number") for value in [*NOT_FINITE, 1.1]),
+    ],
+)
+def test_attention_is_one_row_of_probabilities_a_wordpiece(field: str, value: object, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        Attention(**{**ATTENTION, field: value})

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from server.wire import Encoding
 from server.wire.pcm import BYTES_PER_SAMPLE, decode, encode
 
+BARE = [encoding for encoding in Encoding if encoding is not Encoding.CONTAINER]
+
 EVERY_INT16 = np.arange(-32768, 32768).astype(np.int16)
 EVERY_CODE = bytes(range(256))
 G711 = {Encoding.MULAW: "ULAW", Encoding.ALAW: "ALAW"}
@@ -85,7 +87,7 @@ def test_floats_come_through_as_they_are() -> None:
     assert np.array_equal(decode(samples.astype("<f4").tobytes(), Encoding.F32LE), samples, equal_nan=True)
 
 
-@given(arrays(np.float32, st.integers(0, 50), elements=st.floats(-1, 1, width=32)), st.sampled_from(Encoding))
+@given(arrays(np.float32, st.integers(0, 50), elements=st.floats(-1, 1, width=32)), st.sampled_from(BARE))
 def test_sizes_agree_and_samples_stay_in_range(samples: NDArray[np.float32], encoding: Encoding) -> None:
     data = encode(samples, encoding)
     assert len(data) == len(samples) * BYTES_PER_SAMPLE[encoding]
@@ -102,7 +104,7 @@ def test_half_samples_are_refused(encoding: Encoding, data: bytes) -> None:
         decode(data, encoding)
 
 
-@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("encoding", BARE)
 def test_what_is_no_sound_is_refused(encoding: Encoding) -> None:
     for value in (np.nan, np.inf):
         with pytest.raises(ValueError, match="expected finite samples"):

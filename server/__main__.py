@@ -1,0 +1,5 @@
+"""`python -m server` is `asr-server`."""
+
+from server.cli import main
+
+main()

@@ -1,0 +1,109 @@
+"""What uvicorn's protocols lack: ends that are told, and peers that cannot hold a connection by doing nothing."""
+
+import asyncio
+from asyncio.transports import BaseTransport
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import Scope
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+REQUEST_S = 10.0  # seconds from the connection to its first whole request
+NO_CLOSE_FRAME = 1006  # RFC 6455 section 7.4.1
+
+
+@dataclass
+class Link:
+    """The transport under a websocket, as far as an application needs it.
+
+    Attributes:
+        abort: Ends the connection at once, whatever is still to be written.
+        ended: The close code that the peer sent, or 1006, once nothing comes from it any more.
+    """
+
+    abort: Callable[[], None]
+    ended: "asyncio.Future[int]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    tells: bool = True
+    """Whether the server underneath tells the end; else what ASGI says must do."""
+
+    @staticmethod
+    def of(scope: Scope) -> "Link":
+        """The link of an ASGI scope; one that can only do what ASGI can if another server runs the application."""
+        link = scope.get("state", {}).get("link")
+        if isinstance(link, Link):
+            return link
+        substitute = Link(abort=lambda: substitute.end(NO_CLOSE_FRAME), tells=False)
+        return substitute
+
+    def end(self, code: int) -> None:
+        """The peer is gone; only the first call counts."""
+        if not self.ended.done():
+            self.ended.set_result(code)
+
+    def over(self, code: int | None) -> None:
+        """ASGI says that the connection is over."""
+        if not self.tells:
+            self.end(NO_CLOSE_FRAME if code is None else code)
+
+
+class LinkedWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's websocket, with a `Link` in the scope's state.
+
+    uvicorn tells the application its own close code as soon as it has sent it, and closes a transport only after all
+    is written, for which a half-open connection makes it wait as long as TCP does.
+    """
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Make the link."""
+        super().connection_made(transport)
+        self.link = Link(abort=self.transport.abort)
+        self.heard_at = self.loop.time()
+        self.app_state = {**self.app_state, "link": self.link}
+
+    def handle_close(self, event: Frame) -> None:
+        """The peer has closed, or has answered our closing."""
+        received = self.conn.close_rcvd
+        self.link.end(NO_CLOSE_FRAME if received is None else received.code)
+        super().handle_close(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        super().connection_lost(exc)
+        self.link.end(NO_CLOSE_FRAME)
+
+    def data_received(self, data: bytes) -> None:
+        """Note that the peer is there."""
+        self.heard_at = self.loop.time()
+        super().data_received(data)
+
+    def keepalive_timeout(self) -> None:
+        """No pong came: the connection is half open, unless the pong waits behind audio that is held back."""
+        assert self.ping_timeout is not None
+        if self.read_paused or self.loop.time() - self.heard_at < self.ping_timeout:
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+            return
+        super().keepalive_timeout()
+        self.transport.abort()
+
+
+class PromptHttp(H11Protocol):
+    """uvicorn's HTTP, which by itself waits for ever for a connection's first request."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Start to wait."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows it to Transport
+        self._first_request = self.loop.call_later(REQUEST_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._first_request.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        """End the connection if nothing came, or half a request."""
+        transport: Any = self.transport
+        if transport.get_protocol() is self and self.cycle is None:
+            transport.abort()

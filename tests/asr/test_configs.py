@@ -1,0 +1,42 @@
+"""The configurations that are shipped: they parse, and are of the size that they say."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+import asr
+from asr.config import ModelConfig, read_toml
+from asr.training.config import TrainConfig
+from asr.transducer.model import Transducer
+from data.batches import make_buckets
+
+FOLDER = Path(asr.__file__).parent / "configs"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def test_the_four_sizes_are_there() -> None:
+    assert NAMES == ["base", "large", "small", "tiny"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_a_training_configuration(name: str) -> None:
+    config = read_toml(TrainConfig, FOLDER / f"{name}.toml")
+    buckets = make_buckets(config.data.bucket_frames, config.data.batch_frames)
+    assert all(bucket.size >= 4 for bucket in buckets)
+    assert config.schedule.warmup_steps < config.schedule.steps
+    assert config.loss.transducer_after < config.schedule.steps or name == "tiny"
+
+
+@pytest.mark.parametrize(("name", "millions"), [("small", 10), ("base", 30), ("large", 110)])
+def test_each_is_as_large_as_its_first_line_says(name: str, millions: int) -> None:
+    path = FOLDER / f"{name}.toml"
+    said = re.match(r"# (\d+)M parameters", path.read_text())
+    assert said is not None and int(said[1]) == millions
+    model = Transducer(read_toml(TrainConfig, path).model)
+    assert sum(math.prod(v.shape) for v in model.trainable_variables) / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+def test_small_is_the_default_model() -> None:
+    assert read_toml(TrainConfig, FOLDER / "small.toml").model == ModelConfig()

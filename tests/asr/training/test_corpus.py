@@ -1,0 +1,118 @@
+"""What a run reads: splits, tokenizer, features once, normalisation, noise."""
+
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.errors import CheckpointError, ConfigError
+from asr.features import log_mel
+from asr.training import corpus
+from asr.training.corpus import Corpus, load_corpus
+from data.audio import load_audio
+from data.manifest import Utterance, write_manifest
+
+RATE = 16_000
+TEXTS = ("ab ba", "cad dab", "bad cd ab", None)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """Three training utterances with a text and one without, and one of dev."""
+    rng = np.random.default_rng(0)
+    utterances = []
+    for i, text in enumerate([*TEXTS, "ab"]):
+        samples = 0.1 * rng.normal(size=RATE // 2 + 800 * i)
+        soundfile.write(tmp_path / f"{i}.wav", samples, RATE)
+        split = "dev" if i == 4 else "train"
+        utterances.append(Utterance(f"u{i}", str(tmp_path / f"{i}.wav"), len(samples) / RATE, "ann", text, split))
+    write_manifest(tmp_path / "manifest.jsonl", utterances)
+    return tmp_path
+
+
+@pytest.fixture
+def load(base: Path, make_config: Callable) -> Callable[..., Corpus]:
+    def run(**data: Any) -> Corpus:
+        vocabulary = data.pop("vocabulary", 8)
+        return load_corpus(make_config(model={"vocabulary": vocabulary}, data=data), base, base / "run")
+
+    return run
+
+
+def test_examples_have_labels_and_their_places(load: Callable[..., Corpus]) -> None:
+    found = load()
+    assert [e.utterance.id for e in found.train] == ["u0", "u1", "u2"]  # the fourth has no text
+    assert [u.id for u in found.dev["dev"]] == ["u4"]
+    for example in found.train:
+        assert found.tokenizer.decode(example.pieces) == example.utterance.text
+        assert len(example.characters) == len(example.utterance.transcript)
+        assert len(example.places) == len(example.pieces)
+        assert list(example.places) == sorted(example.places) and 0 < example.places[0] < example.places[-1] < 1
+        assert example.frames == len(found.features[example.utterance.id])
+
+
+def test_features_are_those_of_the_audio(load: Callable[..., Corpus], base: Path) -> None:
+    found = load()
+    for i in range(5):
+        expected = log_mel(load_audio(base / f"{i}.wav"))
+        np.testing.assert_allclose(found.features[f"u{i}"], expected, rtol=1e-3, atol=1e-2)  # half precision
+    frames = np.concatenate([found.features[f"u{i}"] for i in range(3)])
+    np.testing.assert_allclose(found.mean, frames.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(found.deviation, frames.std(0), rtol=1e-4)
+
+
+def test_audio_is_decoded_once(load: Callable[..., Corpus], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load()
+
+    def fails(path: Path) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(corpus, "featurise", fails)
+    second = load()
+    np.testing.assert_array_equal(second.features.frames, first.features.frames)
+    assert second.tokenizer.texts == first.tokenizer.texts
+    np.testing.assert_array_equal(second.mean, first.mean)
+
+
+@pytest.mark.parametrize("name", ["more.txt", "more.txt.xz"])
+def test_a_tokenizer_sees_other_texts_too(load: Callable[..., Corpus], base: Path, name: str) -> None:
+    content = b"zoo zoo\nzoo z\n" * 20
+    (base / name).write_bytes(lzma.compress(content) if name.endswith("xz") else content)
+    assert any("z" in text for text in load(texts=[name], vocabulary=12).tokenizer.texts)
+    assert not any("z" in text for text in load().tokenizer.texts)
+
+
+def test_a_tokenizer_may_be_given(load: Callable[..., Corpus], base: Path) -> None:
+    model = load(vocabulary=9).tokenizer.model
+    (base / "given.model").write_bytes(model)
+    assert load(vocabulary=9, tokenizer="given.model").tokenizer.model == model
+    with pytest.raises(ConfigError, match="vocabulary: the tokenizer has 9 pieces, got 8"):
+        load(tokenizer="given.model")
+    with pytest.raises(CheckpointError, match=r"none\.model: No such file"):
+        load(tokenizer="none.model")
+
+
+def test_noise_is_kept_apart(load: Callable[..., Corpus], base: Path) -> None:
+    (base / "noise").mkdir()
+    soundfile.write(base / "noise" / "wind.wav", 0.5 * np.random.default_rng(1).normal(size=RATE), RATE)
+    found = load(noise="noise")
+    (noise,) = found.noises
+    assert noise.shape == (len(log_mel(load_audio(base / "noise" / "wind.wav"))), 80)
+    assert all(e.utterance.speaker == "ann" for e in found.train)
+
+
+@pytest.mark.parametrize("splits", [{"train": ["train", "more"]}, {"dev": ["more"]}])
+def test_a_split_that_is_not_there_is_an_error(load: Callable[..., Corpus], splits: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"manifest\.jsonl: expected utterances of split 'more', found none"):
+        load(**splits)
+
+
+def test_a_broken_recording_is_named_and_nothing_is_cached(load: Callable[..., Corpus], base: Path) -> None:
+    (base / "2.wav").write_bytes(b"no audio")
+    with pytest.raises(ValueError, match=r"2\.wav: expected audio"):
+        load()
+    assert not (base / "run" / "cache" / "index.json").exists()

@@ -1,0 +1,133 @@
+"""What a run trains on: repeatable from the step, and without synthetic speech at the end if asked."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asr.errors import ConfigError
+from asr.training.augmentation import no_augmentation
+from asr.training.corpus import SILENCE, Corpus
+from asr.training.plan import Epoch, TrainingBatches
+from data.batches import Example
+from data.cache import FeatureCache
+from data.manifest import Utterance
+
+FRAMES = (40, 60, 100, 120)
+SPEAKERS = ("ann", "synth-flite-slt", "synthia", "bob")  # of these the second is a synthesiser
+
+
+def corpus_of(count: int) -> Corpus:
+    """Utterances whose every frame holds their number, of four lengths by four speakers."""
+    examples, spans, frames = [], {}, []
+    for i in range(count):
+        length = FRAMES[i % 4]
+        utterance = Utterance(f"u{i}", f"{i}.wav", length / 100, SPEAKERS[i // 4 % 4], "a", "train")
+        examples.append(Example(utterance, length, (1,), (2,), (0.5,)))
+        spans[f"u{i}"] = (sum(map(len, frames)), length)
+        frames.append(np.full((length, 80), i, np.float16))
+    return Corpus(
+        tokenizer=None,  # type: ignore[arg-type]  # not looked at
+        train=examples,
+        dev={},
+        features=FeatureCache(np.concatenate(frames), spans),
+        noises=[],
+        mean=np.zeros(80, np.float32),
+        deviation=np.ones(80, np.float32),
+    )
+
+
+def batches_of(make_config: Callable, count: int = 64, devices: int = 1, **schedule: Any) -> TrainingBatches:
+    config = make_config(data={"bucket_frames": [64, 128], "batch_frames": 512}, schedule=schedule)
+    return TrainingBatches(config, corpus_of(count), no_augmentation, devices)
+
+
+def speakers(epoch: Epoch) -> set[str]:
+    return {epoch.examples[i].utterance.speaker for batch in epoch.plan for i, _ in batch.members}
+
+
+def test_epochs_follow_each_other_to_the_last_step(make_config: Callable) -> None:
+    epochs = list(batches_of(make_config, steps=31).epochs())  # 32 of each length: 4 batches of 8, and 8 of 4
+    assert [(e.number, e.first, len(e.plan)) for e in epochs] == [(0, 0, 12), (1, 12, 12), (2, 24, 7)]
+    assert len({tuple(batch.members for batch in epoch.plan[:7]) for epoch in epochs}) == 3  # each is another order
+
+
+def test_the_last_steps_are_of_people_alone(make_config: Callable) -> None:
+    epochs = list(batches_of(make_config, steps=40, real_only_steps=15).epochs())
+    before, after = [e for e in epochs if e.first < 25], [e for e in epochs if e.first >= 25]
+    assert sum(len(e.plan) for e in before) == 25 and sum(len(e.plan) for e in after) == 15
+    assert set.union(*map(speakers, before)) == set(SPEAKERS)
+    assert set.union(*map(speakers, after)) == set(SPEAKERS) - {"synth-flite-slt"}
+
+
+def test_without_real_only_steps_all_are_heard_to_the_end(make_config: Callable) -> None:
+    assert all(speakers(e) == set(SPEAKERS) for e in batches_of(make_config, steps=36).epochs())
+
+
+def test_only_synthetic_speech_leaves_nothing_for_the_end(make_config: Callable) -> None:
+    batches = batches_of(make_config, steps=20, real_only_steps=5)
+    batches.corpus.train[:] = [e for e in batches.corpus.train if e.utterance.speaker.startswith("synth-")]
+    with pytest.raises(ConfigError, match=r"expected enough real utterances of one length for a batch .* got 0"):
+        list(batches.epochs())
+
+
+def test_too_little_data_for_a_batch_is_an_error(make_config: Callable) -> None:
+    with pytest.raises(ConfigError, match=r"expected enough utterances of one length for a batch .* got 4 utterances"):
+        list(batches_of(make_config, count=4).epochs())
+
+
+def test_short_ones_come_first_in_the_first_epochs(make_config: Callable) -> None:
+    first, second = list(batches_of(make_config, steps=24, short_first_epochs=1).epochs())
+    lengths = [batch.bucket.frames for batch in first.plan]
+    assert lengths == sorted(lengths)
+    lengths = [batch.bucket.frames for batch in second.plan]
+    assert lengths != sorted(lengths)
+
+
+@pytest.mark.parametrize("step", [0, 5, 12, 23, 30])
+def test_batches_from_any_step_are_those_of_the_whole_run(make_config: Callable, step: int) -> None:
+    schedule = {"steps": 31, "real_only_steps": 9}
+    whole = [[int(row[0, 0]) for row in b["frames"]] for b in batches_of(make_config, **schedule).since(0)]
+    assert len(whole) == 31
+    found = list(batches_of(make_config, **schedule).since(step))
+    assert [[int(row[0, 0]) for row in batch["frames"]] for batch in found] == whole[step:]
+
+
+def test_past_the_last_step_there_is_nothing(make_config: Callable) -> None:
+    assert list(batches_of(make_config, steps=31).since(31)) == []
+
+
+def test_a_batch_holds_its_utterances_and_silence_after_them(make_config: Callable) -> None:
+    for batch in batches_of(make_config, steps=6).since(0):
+        for row, length in zip(np.asarray(batch["frames"]), np.asarray(batch["frame_lengths"]), strict=True):
+            assert length in FRAMES
+            assert np.all(row[:length] == row[0, 0]) and np.all(row[length:] == np.float32(SILENCE))
+
+
+def test_augmentation_repeats_with_its_batch_and_differs_between_batches(make_config: Callable) -> None:
+    def noise(frames: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
+        return rng.normal(size=frames.shape).astype(np.float32)
+
+    def frames(step: int) -> list[np.ndarray]:
+        batches = batches_of(make_config, steps=20)
+        batches.augment = noise
+        return [np.asarray(batch["frames"]) for batch in batches.since(step)]
+
+    whole, rest = frames(0), frames(7)
+    for found, expected in zip(rest, whole[7:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert len({float(batch[0, 0, 0]) for batch in whole}) == 20
+
+
+@pytest.mark.parametrize(("devices", "sizes"), [(1, [8, 4]), (3, [6, 3]), (5, [5, 5])])
+def test_every_device_has_as_many_rows(make_config: Callable, devices: int, sizes: list[int]) -> None:
+    assert [bucket.size for bucket in batches_of(make_config, devices=devices).buckets] == sizes
+
+
+def test_what_fits_no_bucket_is_said(make_config: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_config(data={"bucket_frames": [64], "batch_frames": 512})
+    with caplog.at_level(logging.WARNING):
+        TrainingBatches(config, corpus_of(64), no_augmentation)
+    assert "32 of 64 utterances fit no bucket" in caplog.text

@@ -1,0 +1,159 @@
+"""A whole run on a toy language: what it learns and writes, and that it resumes exactly where it stopped."""
+
+import csv
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.cli import main
+from asr.errors import CheckpointError
+from asr.training.checkpoint import checkpoint_path, checkpoint_steps, load_arrays, part, save_arrays, weights_of
+from asr.training.config import TrainConfig
+from asr.training.trainer import Trainer
+
+STEPS = 300  # of the toy configuration, with checkpoints every 130 and evaluations every 100
+
+
+def command(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return int(stopped.value.code or 0)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(toy: Path, write_config: Callable[..., Path]) -> Path:
+    """Folder of a run from its first step to its last. To be read only."""
+    assert command("train", write_config(toy / "toy.toml"), "--run", toy / "run") == 0
+    return toy / "run"
+
+
+@pytest.fixture(scope="module")
+def exported(finished: Path, toy: Path) -> Path:
+    assert command("export", finished, toy / "toy-model") == 0
+    return toy / "toy-model"
+
+
+def stopped_at(finished: Path, folder: Path, step: int) -> Path:
+    """A copy of the run as it was some steps after a checkpoint, when it was killed while writing another."""
+    shutil.copytree(finished, folder)
+    for later in checkpoint_steps(folder):
+        if later > step:
+            checkpoint_path(folder, later).unlink()
+    (folder / f".step-{step + 130:07d}.npz.123.tmp").write_bytes(b"half a checkpoint")
+    return folder
+
+
+def test_the_toy_language_is_learnt(finished: Path) -> None:
+    """All three heads, from one run: words of speech that was not trained on."""
+    evaluations = rows(finished / "dev.csv")
+    assert [row["step"] for row in evaluations] == ["100", "200", "300"]
+    last = evaluations[-1]
+    assert last["split"] == "dev"
+    assert all(float(last[head]) <= 0.2 for head in ("characters", "pieces", "transducer"))
+
+
+def test_a_run_leaves_its_record_and_newest_checkpoints(finished: Path, make_config: Callable) -> None:
+    progress = rows(finished / "train.csv")
+    assert [int(row["step"]) for row in progress] == list(range(20, STEPS + 1, 20))
+    assert all(float(progress[-1][name]) < 0.3 * float(progress[0][name]) for name in ("characters", "transducer"))
+    assert checkpoint_steps(finished) == [130, 260, 300]
+    assert list((finished / "tensorboard").iterdir())
+    assert not list(finished.glob(".*"))  # nothing unfinished
+    stored = json.loads((finished / "config.json").read_text())
+    assert stored == json.loads(json.dumps(dataclasses.asdict(make_config())))
+
+
+def test_a_finished_run_is_not_trained_again(finished: Path, toy: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("step-*")}
+    assert command("train", toy / "toy.toml", "--run", finished) == 0
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("step-*")} == before
+
+
+def test_a_killed_and_resumed_run_is_the_undisturbed_one(
+    finished: Path, toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    """Bit for bit, weights and optimiser, though it is stopped twice more on its way."""
+    run = stopped_at(finished, tmp_path / "run", 260)
+    trainer = Trainer(make_config(), toy, run)
+    assert trainer.step == 260
+    assert [row["step"] for row in rows(run / "train.csv")][-1] == "260"
+    trainer.stop_requested = True
+    trainer.train()
+    assert checkpoint_steps(run)[-1] == 261
+    trainer.stop_requested = False
+    trainer.train(until=time.time() - 1.0)
+    assert checkpoint_steps(run)[-1] == 262
+    trainer.train()
+    (found, meta), (expected, wanted) = (load_arrays(checkpoint_path(folder, STEPS)) for folder in (run, finished))
+    assert meta == wanted
+    assert found.keys() == expected.keys()
+    assert {name.split("/")[0] for name in found} == {"weights", "first", "second", "average"}
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    assert rows(run / "dev.csv") == rows(finished / "dev.csv")
+    assert not list(run.glob(".*"))
+
+
+def test_the_exported_model_is_as_good(exported: Path, toy: Path, capsys: pytest.CaptureFixture) -> None:
+    """Streams of the exported weights, in half precision, hear what the run heard."""
+    options = ("--split", "dev", "--format", "json", "--batch", 4, "--model", exported)
+    assert command("evaluate", toy / "manifest.jsonl", *options) == 0
+    result = json.loads(capsys.readouterr().out)["dev"]
+    assert result["wer"] <= 0.2 and result["utterances"] == 16 and set(result["speakers"]) == {"bob"}
+
+
+def test_a_run_may_start_from_another(
+    finished: Path, exported: Path, toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    """From its averaged weights, without its optimiser's state and at its own first step."""
+    arrays, _ = load_arrays(checkpoint_path(finished, STEPS))
+    expected = part(arrays, "weights") | part(arrays, "average")
+    for name, start, tolerance in (("a", checkpoint_path(finished, STEPS), 0.0), ("b", exported, 2e-3)):
+        shutil.copytree(finished / "cache", tmp_path / name / "cache")
+        config = dataclasses.replace(make_config(), start_from=str(start))
+        trainer = Trainer(config, toy, tmp_path / name)
+        assert trainer.step == 0
+        for path, value in weights_of(trainer.model.variables).items():
+            np.testing.assert_allclose(value, expected[path], rtol=tolerance, atol=tolerance, err_msg=path)
+        for values in (trainer.stepper.slots["first"], trainer.stepper.slots["second"]):
+            assert not any(np.any(np.asarray(value)) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("cut", "damaged or other file"),
+        ("model", "expected shape"),
+        ("tokenizer", "expected the wordpieces of this run's tokenizer, got others"),
+        ("slots", "expected second/.*, found none: it is no checkpoint of a run"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_an_error(
+    finished: Path, toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, what: str, message: str
+) -> None:
+    run, config = stopped_at(finished, tmp_path / "run", 130), make_config()
+    path = checkpoint_path(run, 130)
+    if what == "cut":
+        path.write_bytes(path.read_bytes()[:10_000])
+    elif what == "model":
+        config = make_config(model={"joint_dim": 64})
+    else:
+        arrays, meta = load_arrays(path)
+        if what == "tokenizer":
+            meta["tokenizer"][5] = "zebra"
+        else:
+            arrays = {name: value for name, value in arrays.items() if not name.startswith("second/")}
+        save_arrays(path, arrays, meta)
+    with pytest.raises(CheckpointError, match=rf"step-0000130\.npz: .*{message}"):
+        Trainer(config, toy, run)

@@ -1,0 +1,64 @@
+"""What a person does with the page and sees on it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from tests.server.page.page_server import PageServer
+
+OpenPage = Callable[..., Awaitable[Any]]
+Recording = tuple[NDArray[np.float32], int]
+RATE = 16_000
+WAIT_S = 30.0  # for what takes a moment on a machine that does nothing else
+
+
+async def listen(page: Any) -> None:
+    """Press the button and wait for the server."""
+    await page.get_by_role("button", name="Start listening").click()
+    await page.locator("body[data-phase=open]").wait_for()
+
+
+async def stop(page: Any) -> None:
+    """Press the button and wait for everything to be final."""
+    await page.get_by_role("button", name="Stop").click()
+    await page.locator("body[data-phase=idle]").wait_for()
+
+
+async def notice(page: Any, title: str) -> str:
+    """Wait for a notice; all of its text."""
+    await page.locator("#notice-title", has_text=title).wait_for()
+    return str(await page.locator("#notice").inner_text())
+
+
+async def words_on(page: Any) -> str:
+    """The words of all finals on the page."""
+    return " ".join(await page.locator(".word").all_inner_texts())
+
+
+async def picture(page: Any, canvas: str) -> str:
+    """What a canvas shows, for comparing."""
+    return str(await page.locator(canvas).evaluate("canvas => canvas.toDataURL()"))
+
+
+def likeness(heard: NDArray[np.float32], played: NDArray[np.float32]) -> list[float]:
+    """The largest correlation coefficient of each half second that was played with any half second that was heard."""
+    width = RATE // 2
+    size = 2 * len(heard) + width
+    energy = np.convolve(heard.astype(np.float64) ** 2, np.ones(width))[width - 1 :][: len(heard)]
+    best = []
+    for begin in range(0, len(played) - width, width):
+        piece = played[begin : begin + width].astype(np.float64)
+        product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(heard)]
+        best.append(float(np.max(product / np.sqrt(energy * np.sum(piece**2) + 1e-6))))
+    return best
+
+
+def samples_of(server: PageServer, session: int = 0) -> NDArray[np.float32]:
+    """What a session heard, at 16 kHz."""
+    heard = server.sessions[session]
+    assert heard.start.sample_rate is not None
+    samples = np.frombuffer(bytes(heard.audio), "<i2").astype(np.float32) / 32768
+    return np.asarray(soxr.resample(samples, heard.start.sample_rate, RATE), np.float32)

@@ -1,0 +1,130 @@
+"""Modules of the page by themselves, in the browser."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from client.formats import Format, format_transcript
+from client.transcript import Segment, Transcript
+from server.wire import ErrorCode, Word
+from tests.server.page.driving import OpenPage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def transcript(seed: int) -> Transcript:
+    """Words of all lengths, with pauses of all lengths, some out of order or overlapping."""
+    rng = np.random.default_rng(seed)
+    segments, now = [], 0
+    for _ in range(rng.integers(1, 6)):
+        words = []
+        for _ in range(rng.integers(1, 40)):
+            start = now + int(rng.choice([0, 50, 999, 1000, 3000]))
+            now = start + int(rng.choice([0, 100, 400, 6000]))
+            text = "naïve 😀"[: rng.integers(1, 8)] * int(rng.choice([1, 2, 7]))
+            words.append(Word(word=str(rng.choice([text, " ", "a\nb"])), start_ms=start, end_ms=now, confidence=0.5))
+        segments.append(Segment(" ".join(word.word for word in words), tuple(words)))
+    return Transcript(tuple(segments), now, "test-model")
+
+
+async def test_text_and_subtitles_are_those_of_the_client(open_page: OpenPage) -> None:
+    page = await open_page(microphone=False)
+    for seed in range(40):
+        wanted = transcript(seed)
+        segments = [
+            {"text": s.text, "words": [{"word": w.word, "start_ms": w.start_ms, "end_ms": w.end_ms} for w in s.words]}
+            for s in wanted.segments
+        ]
+        text, srt = await page.evaluate(
+            """async segments => { const { toText, toSrt } = await import("/subtitles.js");
+            return [toText(segments), toSrt(segments)]; }""",
+            segments,
+        )
+        assert text == format_transcript(wanted, Format.text)
+        assert srt == format_transcript(wanted, Format.srt)
+
+
+async def test_nothing_said_is_an_empty_line(open_page: OpenPage) -> None:
+    page = await open_page(microphone=False)
+    script = 'async () => { const { toText, toSrt } = await import("/subtitles.js"); return toText([]) + toSrt([]); }'
+    assert await page.evaluate(script) == "\n\n"
+
+
+async def test_sound_is_kept_until_it_is_acknowledged(open_page: OpenPage) -> None:
+    page = await open_page(microphone=False)
+    got = await page.evaluate(
+        """async () => { const { LiveSource } = await import("/source.js");
+        const source = new LiveSource(20);
+        const added = [];
+        const block = (first) => new Int16Array([first, first + 1, first + 2]);
+        for (const first of [0, 3, 6, 9]) added.push(source.add(block(first)));
+        source.forget(8);
+        source.forget(2);
+        added.push(source.add(block(9)));
+        const kept = [...new Int16Array(source.slice(8, 24).buffer)];
+        source.close();
+        added.push(source.add(block(12)));
+        return { added, kept, start: source.start, end: source.end }; }"""
+    )
+    assert got == {
+        "added": [True, True, True, False, True, False],
+        "kept": [4, 5, 6, 7, 8, 9, 10, 11],
+        "start": 8,
+        "end": 24,
+    }
+
+
+READY = {"opened": True, "ready": True, "greeting": False}
+COMING_BACK = {"opened": True, "ready": True, "greeting": True}
+FIRST = {"opened": True, "ready": False, "greeting": True}
+
+
+@pytest.mark.parametrize(
+    ("close_code", "told", "had", "expected"),
+    [
+        (1006, None, READY, None),
+        (1001, None, READY, None),
+        (1011, None, READY, None),  # a ping that was not answered
+        (1011, "internal", READY, "internal"),
+        (4421, "too_fast", READY, None),
+        (4420, None, READY, None),
+        (4408, None, READY, "idle_timeout"),
+        (1013, "overloaded", COMING_BACK, None),
+        (1012, "shutting_down", COMING_BACK, None),
+        (1013, "overloaded", READY, "overloaded"),
+        (4404, "unknown_session", COMING_BACK, "unknown_session"),
+        (4404, "internal", COMING_BACK, "internal"),
+        (1013, "overloaded", FIRST, "overloaded"),
+        (1006, "overloaded", FIRST, "overloaded"),
+        (1006, None, FIRST, "closed"),
+        (1006, None, {**FIRST, "opened": False}, "unreachable"),
+    ],
+)
+async def test_what_the_end_of_a_connection_means(
+    open_page: OpenPage, close_code: int, told: str | None, had: dict[str, bool], expected: str | None
+) -> None:
+    page = await open_page(microphone=False)
+    error = None if told is None else {"code": told, "message": "why"}
+    refusal = await page.evaluate(
+        """async ([closing, told, had]) => (await import("/protocol.js")).refusalOf(closing, told, had)""",
+        [{"code": close_code, "reason": "why"}, error, had],
+    )
+    assert (refusal and refusal["code"]) == expected
+
+
+async def test_every_refusal_has_its_text_and_its_close_code(open_page: OpenPage) -> None:
+    page = await open_page(microphone=False)
+    for code in ErrorCode:
+        title: str = await page.evaluate(
+            """async code => (await import("/texts.js")).sessionText({ code, message: "" })[0]""", code.value
+        )
+        assert title != "The server refused"
+        had: dict[str, Any] = {"opened": True, "ready": True, "greeting": False}
+        refusal = await page.evaluate(
+            """async ([code, close, had]) => (await import("/protocol.js")).refusalOf(
+            { code: close, reason: "" }, { code, message: "" }, had)""",
+            [code.value, code.close_code, had],
+        )
+        resumable = code in (ErrorCode.TOO_FAST, ErrorCode.TOO_SLOW)
+        assert refusal == (None if resumable else {"code": code.value, "message": ""})
