@@ -117,5 +117,5 @@ def _device() -> str:
 
 
 def configure_logging() -> None:
-    """Lines on standard error, which the server's log takes in."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    """Lines on standard error, which the server's log takes in: at their level, and with a time of its own."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

@@ -64,7 +64,7 @@ async def open_page(browser: Any, server: PageServer) -> AsyncIterator[Callable[
     """Opens the page; afterwards nothing may have been fetched elsewhere and nothing complained of."""
     contexts, complaints = [], []
     # Browsers complain when the server goes away, as some tests let it, and of a header on pages that are not secure.
-    expected = ("/readyz", "/v1/stream", "Cross-Origin-Opener-Policy", "/capture-worklet.js")
+    expected = ("/readyz", "/v1/stream", "Cross-Origin-Opener-Policy", "/capture-worklet.js", "ERR_EMPTY_RESPONSE")
 
     def complain(message: Any) -> None:
         text = f"{message.text} {message.location['url']}"
