@@ -1,3 +1,4 @@
+import io
 import threading
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_every_kind_gives_its_sound_at_16_khz(kind: str, channels: int) -> None:
     decoder = ContainerDecoder()
     got = decode(decoder, make(kind, channels=channels))
     expected = tone(2.0, 16_000)
-    delays = range(0, 2_500, 1) if "mp" in kind or kind == "adts" else range(1)  # codecs that start with silence
+    delays = range(2_300) if "mp" in kind or kind == "adts" else range(1)  # codecs that start with silence
     error = min(float(np.abs(got[d : d + 30_000] - expected[:30_000]).mean()) for d in delays)
     assert error < 0.03
     assert decoder.samples == len(got) == pytest.approx(32_000, abs=2_600)
@@ -77,7 +78,11 @@ def test_real_recordings(name: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x00" * 200_000, b"nothing that anybody would listen to " * 6_000, bytes(np.random.default_rng(0).bytes(200_000))],
+    [
+        b"\x00" * 200_000,
+        b"nothing that anybody would listen to " * 6_000,
+        bytes(np.random.default_rng(0).bytes(200_000)),
+    ],
 )
 def test_noise_is_no_container(data: bytes) -> None:
     samples, text = decode_until_it_fails(data, 10_000)
@@ -116,7 +121,7 @@ def test_damage_is_told_and_what_came_before_is_there(kind: str) -> None:
 
 def test_a_lost_frame_is_noticed() -> None:
     pieces = list(cut(make("ogg opus", seconds=6.0), 500))
-    assert "expected an Ogg page at byte" in decode_until_it_fails(b"".join(pieces[:30] + pieces[31:]))[1]
+    assert "Ogg page at byte" in decode_until_it_fails(b"".join(pieces[:30] + pieces[31:]))[1]
 
 
 def test_an_ogg_stream_that_breaks_off_is_told() -> None:
@@ -124,16 +129,14 @@ def test_an_ogg_stream_that_breaks_off_is_told() -> None:
 
 
 def test_an_mp4_whose_index_comes_last_cannot_be_read_as_it_comes() -> None:
-    file = Path("unused")  # the muxer of whole files seeks: give it memory
-    assert not file.exists()
-    import io
-
     memory = io.BytesIO()
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 20 * 16_000)).astype(np.float32)
     with av.open(memory, "w", format="mp4") as output:
         stream = output.add_stream("aac", rate=16_000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(tone(1.0, 16_000)[None, :1_024], format="fltp", layout="mono")
-        frame.sample_rate = 16_000
-        output.mux(stream.encode(frame))
+        for start in range(0, noise.shape[1] - 1_024, 1_024):
+            frame = av.AudioFrame.from_ndarray(noise[:, start : start + 1_024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, start
+            output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     assert "MP4 (with its index first)" in decode_until_it_fails(memory.getvalue())[1]
 
@@ -175,11 +178,10 @@ def test_floats_that_are_no_audio_are_refused() -> None:
 
 def test_after_an_error_the_decoder_says_the_same() -> None:
     decoder = ContainerDecoder()
+    decoder.decode(b"x" * 1_000)
     for _ in range(2):
         with pytest.raises(AudioError, match="expected Ogg"):
-            decoder.decode(b"x" * 100_000)
-    with pytest.raises(AudioError, match="expected Ogg"):
-        decoder.finish()
+            decoder.finish()
     decoder.close()
 
 

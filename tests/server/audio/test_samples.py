@@ -85,7 +85,7 @@ def test_rates_out_of_range_are_refused(rate: int) -> None:
 
 
 def test_a_container_holds_no_bare_samples() -> None:
-    with pytest.raises(AudioError, match="expected one of pcm_s16le, .*, got container"):
+    with pytest.raises(AudioError, match=r"expected one of pcm_s16le, .*, got container"):
         SampleDecoder(Encoding.CONTAINER, 16_000)
 
 
