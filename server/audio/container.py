@@ -48,6 +48,7 @@ class ContainerDecoder:
         """
         if not data:
             return NO_SAMPLES
+        self._pipe.check_open()
         self.received_bytes += len(data)
         self._pages.check(data)
         if self._thread is None:

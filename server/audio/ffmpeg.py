@@ -1,6 +1,7 @@
 """FFmpeg, through PyAV: a file that only grows, to 16 kHz mono."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -12,6 +13,7 @@ from server.audio.errors import AudioError
 from server.audio.pipe import Pipe
 from server.audio.samples import TARGET_RATE
 
+MOST_GAP_SECONDS = Fraction(1, 1000)  # by which roundings of a container's clock differ
 MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
 OPTIONS = {
     # What a peer may have FFmpeg read: no playlist formats, which name other files and addresses to open.
@@ -38,12 +40,13 @@ def decode_stream(pipe: Pipe) -> Iterator[Samples]:
     seconds = 0.0
     try:
         with av.open(pipe, "r", options=OPTIONS, metadata_errors="replace") as container:
-            convert = _Converter(_audio_stream(container))
+            convert, gaps = _Converter(_audio_stream(container)), _Gaps(container.streams.audio[0])
             for packet in container.demux(container.streams.audio[0]):
                 # A WAV that is written as it is spoken ends before the length that its header promises.
                 if packet.is_corrupt and container.format.name != "wav":
                     raise AudioError(f"the audio is damaged or breaks off after {seconds:.2f} s")
                 for frame in packet.decode():
+                    gaps.check(frame)
                     for samples in convert(frame):
                         seconds += len(samples) / TARGET_RATE
                         yield samples
@@ -66,6 +69,27 @@ def _audio_stream(container: Any) -> Any:
     if not MIN_RATE <= stream.rate <= MAX_RATE:
         raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {stream.rate}")
     return stream
+
+
+class _Gaps:
+    """Finds the frames that FFmpeg left out without a word because they were damaged.
+
+    Args:
+        stream: Whose frames; of FLAC, whose frames follow each other without pause. Other codings may pause.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._checked = stream.codec_context.name == "flac"
+        self._offset: Fraction | None = None  # seconds at which the first sample stands
+        self._samples = 0
+
+    def check(self, frame: Any) -> None:
+        if self._checked and frame.pts is not None:
+            here = frame.pts * frame.time_base - Fraction(self._samples, frame.sample_rate)
+            self._offset = here if self._offset is None else self._offset
+            if abs(here - self._offset) > MOST_GAP_SECONDS:
+                raise AudioError(f"the audio is damaged after {self._samples / frame.sample_rate:.2f} s")
+        self._samples += frame.samples
 
 
 class _Converter:

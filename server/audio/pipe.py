@@ -24,14 +24,18 @@ class Pipe:
         Raises:
             RuntimeError: after `end` or `close`.
         """
+        self.check_open()
         with self._changed:
-            if self._ended:
-                raise RuntimeError("expected no bytes after the end")
             if self._abandoned:
                 return
             self._data, self._hungry = memoryview(data), False
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._hungry or self._abandoned)
+
+    def check_open(self) -> None:
+        """Raises a RuntimeError after `end` or `close`."""
+        if self._ended:
+            raise RuntimeError("expected no bytes after the end")
 
     def end(self) -> None:
         """No more bytes will come."""

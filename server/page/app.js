@@ -230,6 +230,7 @@ class App {
       dismiss(QUIET);
     }
     if (error) this.#look();
+    if (!this.#durationMs) byId("elapsed").textContent = "";
   }
 
   #show(phase) {

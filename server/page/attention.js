@@ -24,7 +24,7 @@ export class AttentionPicture {
 
   /** The recording is over. @param {boolean} missed whether there should have been pictures */
   end(missed) {
-    if (missed) this.#empty = "The server sent none";
+    this.#empty = missed ? "The server sent none" : "Shown while the model listens";
     this.#redraw();
   }
 

@@ -16,10 +16,11 @@ export class LevelMeter {
   #at = 0;
   #toldAt = 0;
   #heardAt = 0;
+  #quiet = false;
   #drawing = false;
   #onQuiet;
 
-  /** @param {(quiet: boolean) => void} onQuiet called when nothing was heard for a while, and when something is again */
+  /** @param {(quiet: boolean) => void} onQuiet told when nothing was heard for a while, and when something is again */
   constructor(onQuiet) {
     this.#onQuiet = onQuiet;
   }
@@ -27,6 +28,7 @@ export class LevelMeter {
   reset() {
     this.#level = this.#peak = FLOOR_DB;
     this.#heardAt = performance.now();
+    this.#quiet = false;
     this.#draw();
   }
 
@@ -46,10 +48,10 @@ export class LevelMeter {
   }
 
   #listen(now) {
-    const wasQuiet = now - this.#heardAt > QUIET_MS;
     if (this.#level > QUIET_DB) this.#heardAt = now;
-    const isQuiet = now - this.#heardAt > QUIET_MS;
-    if (isQuiet !== wasQuiet || isQuiet) this.#onQuiet(isQuiet);
+    const quiet = now - this.#heardAt > QUIET_MS;
+    if (quiet !== this.#quiet) this.#onQuiet(quiet);
+    this.#quiet = quiet;
   }
 
   #draw() {
@@ -61,7 +63,8 @@ export class LevelMeter {
     if (now - this.#toldAt < 1000) return; // screen readers need not follow every frame
     this.#toldAt = now;
     this.#meter.setAttribute("aria-valuenow", this.#level.toFixed(0));
-    this.#meter.setAttribute("aria-valuetext", this.#level > FLOOR_DB ? `${this.#level.toFixed(0)} decibels` : "silent");
+    const text = this.#level > FLOOR_DB ? `${this.#level.toFixed(0)} decibels` : "silent";
+    this.#meter.setAttribute("aria-valuetext", text);
   }
 }
 

@@ -2,7 +2,7 @@
 
 export const SUBPROTOCOL = "earshot.v1";
 
-/** Close codes that tell of a refusal even if the error before them was lost; anything on the way may send the others. */
+/** Close codes that tell of a refusal even if the error was lost; anything on the way may send the others. */
 const REFUSAL_OF_CLOSE = {
   1013: "overloaded",
   4401: "unauthorized",

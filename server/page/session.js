@@ -146,8 +146,7 @@ export class Session {
     } else if (message.type === "final") this.#final(message);
     else if (message.type === "attention") this.#on.attention(message);
     else if (message.type === "ack") this.#acknowledge(message.bytes ?? message.samples * this.#width);
-    // That a failed session cannot be resumed says less than why it failed.
-    else if (message.type === "error") this.#told = message.code === "unknown_session" ? (this.#told ?? message) : message;
+    else if (message.type === "error") this.#hearError(message);
     else if (message.type === "done") this.#done(message);
   }
 
@@ -168,6 +167,11 @@ export class Session {
     this.#on.ready(ready);
     this.#become(this.#stopping ? "stopping" : "open");
     this.pump();
+  }
+
+  #hearError(error) {
+    // That a failed session cannot be resumed says less than why it failed.
+    if (this.#told === null || error.code !== "unknown_session") this.#told = error;
   }
 
   #final(final) {

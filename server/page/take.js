@@ -88,5 +88,6 @@ function spoken(word) {
 }
 
 function fileName(name) {
-  return name.replace(/\.[a-z0-9]{1,5}$/i, "").replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^-+|-+$/g, "") || "transcript";
+  const stem = name.replace(/\.[a-z0-9]{1,5}$/i, "");
+  return stem.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^-+|-+$/g, "") || "transcript";
 }

@@ -14,7 +14,7 @@ from server.session.recognition import Recognition
 from server.session.states import ACTIVE, CLIENT_EVENTS, CONNECTED, TRANSITIONS, Event, State
 from server.session.tokens import ResumeTokens
 from server.session.transcript import SessionTranscript
-from server.wire import Ack, Encoding, Error, ErrorCode, Flushed, Partial, Ready, ServerMessage, Start
+from server.wire import Ack, Attention, Encoding, Error, ErrorCode, Flushed, Partial, Ready, ServerMessage, Start
 from server.worker import messages as worker
 
 NORMAL_CLOSURE = 1000  # RFC 6455, section 7.4.1
@@ -98,7 +98,7 @@ class SessionCore:
 
     def _send(self, message: ServerMessage) -> None:
         """Tells a connected client; a slow one is spared what later messages make superfluous."""
-        passing = isinstance(message, Partial | Ack) and self._unsent >= self._limits.events // 2
+        passing = isinstance(message, Partial | Attention | Ack) and self._unsent >= self._limits.events // 2
         if self.state in CONNECTED and not passing:
             self._unsent += 1
             self._out.append(Send(message))
@@ -115,7 +115,11 @@ class SessionCore:
         self._go(Event.START)
         self.start, self._opened = start, self._now
         opening = worker.Open(
-            stream=self.stream, chunk_ms=chunk_ms, silence_ms=start.endpoint.silence_ms, phrases=start.phrases
+            stream=self.stream,
+            chunk_ms=chunk_ms,
+            silence_ms=start.endpoint.silence_ms,
+            phrases=start.phrases,
+            attention=start.attention,
         )
         self._recognition = Recognition(opening)
         self._transcript = SessionTranscript(words=start.words, kept=self._limits.events)

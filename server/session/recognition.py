@@ -9,6 +9,8 @@ import msgspec
 from server.session.ledger import SAMPLE_RATE, AudioLedger, Samples
 from server.worker import messages as worker
 
+LEAST_SAMPLES = SAMPLE_RATE // 100  # of a message: not one for every sample of a client that sends them singly
+
 
 @dataclass(frozen=True)
 class _FlushMark:
@@ -32,6 +34,7 @@ class Recognition:
         """Starts without audio, at a worker."""
         self.opening = opening
         self.ledger = AudioLedger()
+        self._sent = 0  # samples that went to the worker
         self.position = 0  # samples recognised so far, by any worker
         self.connected = True
         self.finishing = False
@@ -54,19 +57,18 @@ class Recognition:
 
     def audio(self, samples: Samples) -> list[worker.ToWorker]:
         """More audio, [N] at 16 kHz."""
-        begin = self.ledger.end
         self.ledger.append(samples)
-        return self._if_connected(*self._audio(begin, self.ledger.end))
+        return self._rest() if self.ledger.end - self._sent >= LEAST_SAMPLES else []
 
     def flush(self, source_samples: int) -> list[worker.ToWorker]:
         """Everything that came is to be final; it is `source_samples` at the client's rate."""
         self._flushes.append(_FlushMark(self.ledger.end, source_samples))
-        return self._if_connected(worker.Flush(stream=self.opening.stream))
+        return [*self._rest(), *self._if_connected(worker.Flush(stream=self.opening.stream))]
 
     def finish(self) -> list[worker.ToWorker]:
         """Everything came."""
         self.finishing = True
-        return self._if_connected(worker.Finish(stream=self.opening.stream))
+        return [*self._rest(), *self._if_connected(worker.Finish(stream=self.opening.stream))]
 
     def drop(self) -> list[worker.ToWorker]:
         """Nobody wants it any more."""
@@ -104,17 +106,21 @@ class Recognition:
         """
         self.connected = True
         position = self.ledger.start
-        sending: list[worker.ToWorker] = [
-            msgspec.structs.replace(self.opening, position=position, segment=segment)
-        ]
+        sending: list[worker.ToWorker] = [msgspec.structs.replace(self.opening, position=position, segment=segment)]
         for mark in self._flushes:
             sending += self._audio(position, mark.position)
             sending.append(worker.Flush(stream=self.opening.stream))
             position = max(position, mark.position)
         sending += self._audio(position, self.ledger.end)
+        self._sent = self.ledger.end
         if self.finishing:
             sending.append(worker.Finish(stream=self.opening.stream))
         return sending
+
+    def _rest(self) -> list[worker.ToWorker]:
+        """The audio that did not go to the worker yet."""
+        begin, self._sent = self._sent, self.ledger.end
+        return self._if_connected(*self._audio(begin, self.ledger.end))
 
     def _audio(self, start: int, end: int) -> Iterator[worker.ToWorker]:
         for piece in self.ledger.between(start, end):

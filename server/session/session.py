@@ -91,7 +91,7 @@ class Session(SessionCore):
         """Audio came and was decoded.
 
         Args:
-            samples: [N] at 16 kHz, may be empty; not to be changed afterwards.
+            samples: [N] at 16 kHz, may be empty.
             source_samples: All samples that came in the session so far: `AudioDecoder.samples`.
             now: Seconds.
             source_bytes: All bytes that came in the session so far: `AudioDecoder.received_bytes`.

@@ -3,8 +3,8 @@
 from collections import deque
 
 from server.session.ledger import SAMPLE_RATE
-from server.wire import Alternative, ErrorCode, Final, Partial, ServerMessage, Timing, WireError, Word
-from server.worker.messages import Hypothesis, Recognised, Segment, SpokenWord
+from server.wire import Alternative, Attention, ErrorCode, Final, Partial, ServerMessage, Timing, WireError, Word
+from server.worker.messages import Hypothesis, Look, Recognised, Segment, SpokenWord
 
 
 class SessionTranscript:
@@ -43,6 +43,8 @@ class SessionTranscript:
             heard = self._end(event) if isinstance(event, Segment) else self._grow(event, message)
             if heard is not None:
                 news.append(heard)
+        if message.position > self._repeated:
+            news += map(_attention, message.looks)
         return news
 
     def check(self, segments: int) -> None:
@@ -94,6 +96,16 @@ def _word(word: SpokenWord) -> Word:
     start = max(0, word.start_ms)
     return Word(
         word=word.word, start_ms=start, end_ms=max(start, word.end_ms), confidence=_probability(word.confidence)
+    )
+
+
+def _attention(look: Look) -> Attention:
+    return Attention(
+        audio_ms=look.audio_ms,
+        frame_ms=look.frame_ms,
+        labels=look.labels,
+        weights=tuple(tuple(map(_probability, row)) for row in look.weights),
+        end_probability=_probability(look.end_probability),
     )
 
 

@@ -24,6 +24,8 @@ class Open(_Struct, frozen=True, tag="open"):
     """Sample at which the audio to come begins."""
     segment: int = 0
     """Number of the first segment to come."""
+    attention: bool = False
+    """Whether `Recognised` carries `Look`s."""
 
 
 class Audio(_Struct, frozen=True, tag="audio"):
@@ -105,6 +107,19 @@ class Segment(_Struct, frozen=True, tag="segment"):
     alternatives: tuple[Reading, ...] = ()
 
 
+class Look(_Struct, frozen=True):
+    """Where the model looked while it read one block: becomes the wire's `Attention`."""
+
+    audio_ms: int
+    """Session time at which the block ends."""
+    frame_ms: float
+    labels: tuple[str, ...]
+    """U wordpieces."""
+    weights: tuple[tuple[float, ...], ...]
+    """[U, frames]"""
+    end_probability: float
+
+
 class Recognised(_Struct, frozen=True, tag="recognised"):
     """What a chunk of a stream brought."""
 
@@ -120,6 +135,8 @@ class Recognised(_Struct, frozen=True, tag="recognised"):
     """The computation of the batch."""
     batch: int
     """Streams in the batch."""
+    looks: tuple[Look, ...] = ()
+    """Of the chunk's blocks, if `Open.attention` asked for them."""
 
 
 class Flushed(_Struct, frozen=True, tag="flushed"):

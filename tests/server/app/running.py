@@ -139,9 +139,9 @@ class Running:
         return self.server._app.state.sessions
 
     def connect(self, path: str = "/v1/stream", **options: Any) -> Any:
-        """Open a websocket, as a context manager that gives the client."""
-        scheme = self.scheme.replace("http", "ws")
-        return _Connecting(connect(f"{scheme}://127.0.0.1:{self.port}{path}", compression=None, **options))
+        """Open a websocket, as a context manager that gives a client; no pings, as it does not always read."""
+        address = f"{self.scheme.replace('http', 'ws')}://127.0.0.1:{self.port}{path}"
+        return _Connecting(connect(address, compression=None, **{"ping_interval": None, **options}))
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         """An HTTP request."""

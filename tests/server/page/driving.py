@@ -21,6 +21,25 @@ async def listen(page: Any) -> None:
     await page.locator("body[data-phase=open]").wait_for()
 
 
+async def record(page: Any) -> None:
+    """Keep what the microphone gives from now on, for `recorded`."""
+    await page.evaluate(
+        """() => { window.recorded = [];
+        const property = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
+        Object.defineProperty(MessagePort.prototype, "onmessage", { ...property, set(take) {
+            property.set.call(this, (event) => {
+                if (event.data.samples) window.recorded.push(...event.data.samples);
+                take.call(this, event);
+            });
+        } }); }"""
+    )
+
+
+async def recorded(page: Any) -> bytes:
+    """What the microphone gave, as s16le."""
+    return np.array(await page.evaluate("window.recorded"), "<i2").tobytes()
+
+
 async def stop(page: Any) -> None:
     """Press the button and wait for everything to be final."""
     await page.get_by_role("button", name="Stop").click()
@@ -44,14 +63,17 @@ async def picture(page: Any, canvas: str) -> str:
 
 
 def likeness(heard: NDArray[np.float32], played: NDArray[np.float32]) -> list[float]:
-    """The largest correlation coefficient of each half second that was played with any half second that was heard."""
-    width = RATE // 2
+    """The largest correlation coefficient of each quarter second that was played with any that was heard, at `RATE`.
+
+    Quarter seconds, because the browser's fake microphone leaves samples out when the machine is busy.
+    """
+    width = RATE // 4
     size = 2 * len(heard) + width
-    energy = np.convolve(heard.astype(np.float64) ** 2, np.ones(width))[width - 1 :][: len(heard)]
+    energy = np.convolve(heard.astype(np.float64) ** 2, np.ones(width))[width - 1 :]
     best = []
     for begin in range(0, len(played) - width, width):
         piece = played[begin : begin + width].astype(np.float64)
-        product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(heard)]
+        product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(energy)]
         best.append(float(np.max(product / np.sqrt(energy * np.sum(piece**2) + 1e-6))))
     return best
 

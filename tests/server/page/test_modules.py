@@ -75,6 +75,21 @@ async def test_sound_is_kept_until_it_is_acknowledged(open_page: OpenPage) -> No
     }
 
 
+async def test_silence_is_told_once_and_its_end(open_page: OpenPage) -> None:
+    page = await open_page(microphone=False)
+    await page.clock.install()
+    await page.evaluate(
+        """async () => { const { LevelMeter } = await import("/meters.js");
+        window.told = [];
+        window.meter = new LevelMeter((quiet) => window.told.push(quiet));
+        window.meter.reset(); }"""
+    )
+    for rms in (0.0, 0.0001, 0.0, 0.1, 0.0):
+        await page.evaluate("rms => window.meter.show({ rms, peak: rms })", rms)
+        await page.clock.run_for(3_000)
+    assert await page.evaluate("window.told") == [True, False]
+
+
 READY = {"opened": True, "ready": True, "greeting": False}
 COMING_BACK = {"opened": True, "ready": True, "greeting": True}
 FIRST = {"opened": True, "ready": False, "greeting": True}

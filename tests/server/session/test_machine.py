@@ -28,7 +28,7 @@ class SessionMachine(RuleBasedStateMachine):
         return not self.world.connected
 
     @precondition(lambda self: not self.world.client.stopped)
-    @rule(seconds=st.floats(0.01, 0.8), pause=pauses)
+    @rule(seconds=st.floats(0.0001, 0.8), pause=pauses)
     def speak(self, seconds: float, pause: int) -> None:
         self.seed += 1
         self.world.speak(np.concatenate([audio(seconds, self.seed), np.zeros(pause, np.float32)]))

@@ -55,3 +55,17 @@ def test_backlog_is_what_no_worker_has_recognised() -> None:
 def test_an_answer_without_a_flush_is_an_error() -> None:
     with pytest.raises(ValueError, match="no flush"):
         Recognition(OPENING).flushed(0)
+
+
+def test_samples_that_come_singly_go_to_the_worker_together() -> None:
+    recognition, samples = Recognition(OPENING), audio(0.0125)
+    sending = [recognition.audio(samples[n : n + 1]) for n in range(200)]
+    assert [n for n, messages in enumerate(sending) if messages] == [159]
+    rest, flush = recognition.flush(200)
+    assert isinstance(rest, worker.Audio) and rest.samples == samples[160:].tobytes()
+    assert flush == worker.Flush(stream=3)
+    recognition.audio(samples[:5])
+    recognition.connected = False
+    assert recognition.finish() == []
+    _, again, *_ = recognition.replay(segment=0)
+    assert isinstance(again, worker.Audio) and again.samples == samples.tobytes()

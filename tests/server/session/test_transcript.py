@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.session.transcript import SessionTranscript
-from server.wire import Alternative, ErrorCode, Final, Partial, ServerMessage, WireError, Word
+from server.wire import Alternative, Attention, ErrorCode, Final, Partial, ServerMessage, WireError, Word
 from server.worker import messages as worker
 from tests.server.session.making import recognised, segment
 
@@ -92,3 +92,21 @@ def test_missed_events_are_told_from_the_one_that_the_client_wants() -> None:
         with pytest.raises(WireError, match=f"from 2 to 4, got {segments}") as caught:
             transcript.check(segments)
         assert caught.value.code is ErrorCode.UNKNOWN_SESSION
+
+
+def test_looks_become_attention_but_not_in_a_replay() -> None:
+    transcript = SessionTranscript(words=False, kept=5)
+    heard(transcript, "a", 0, 16_000)
+    look = worker.Look(
+        audio_ms=1_320, frame_ms=80.0, labels=("\u2581a",), weights=((0.25, 1.0000001),), end_probability=1.1
+    )
+    message = worker.Recognised(
+        stream=7, events=(), position=21_120, keep_from=0, queue_ms=1, compute_ms=2, batch=1, looks=(look,)
+    )
+    attention = Attention(
+        audio_ms=1_320, frame_ms=80.0, labels=("\u2581a",), weights=((0.25, 1.0),), end_probability=1.0
+    )
+    assert transcript.hear(message) == [attention]
+    heard(transcript, "a b", 0, 21_120)
+    transcript.replaying()
+    assert transcript.hear(message) == []
