@@ -19,6 +19,7 @@ from server.wire import (
     ErrorCode,
     Final,
     Flush,
+    Flushed,
     Partial,
     Ready,
     Resume,
@@ -108,6 +109,8 @@ server_messages = st.one_of(
     finals,
     attentions(),
     st.builds(Ack, samples=counts),
+    st.builds(Ack, samples=counts, bytes=counts),
+    st.builds(Flushed, samples=counts),
     st.builds(Done, samples=counts, audio_ms=counts, segments=counts),
     st.builds(Error, code=st.sampled_from(ErrorCode), message=st.text()),
 )
@@ -286,3 +289,8 @@ def test_explanations_do_not_send_a_long_value_back() -> None:
 def test_text_that_no_frame_can_carry_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         encode(Final(segment=0, text="\ud800"))
+
+
+def test_bytes_are_named_only_where_they_count() -> None:
+    assert json.loads(encode(Ack(samples=5))) == {"type": "ack", "samples": 5}
+    assert json.loads(encode(Ack(samples=5, bytes=9))) == {"type": "ack", "samples": 5, "bytes": 9}

@@ -105,3 +105,9 @@ def test_a_block_may_bring_no_wordpiece() -> None:
 def test_attention_is_one_row_of_probabilities_a_wordpiece(field: str, value: object, expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         Attention(**{**ATTENTION, field: value})
+
+
+def test_a_container_tells_its_own_rate_and_bare_samples_do_not() -> None:
+    assert Start(encoding=Encoding.CONTAINER).sample_rate is None
+    with pytest.raises(ValueError, match="missing required field `sample_rate`, which encoding pcm_alaw does not tell"):
+        Start(encoding=Encoding.ALAW)
