@@ -77,7 +77,7 @@ test-tfio: $(TFIO_STAMP) ## The tensorflow-io extra's tests, in .venv-tfio with 
 
 $(TFIO_STAMP): pyproject.toml
 	@python=$$($(call find-python,12)); echo "Making $(TFIO_VENV) with $$python"; "$$python" -m venv --clear $(TFIO_VENV)
-	$(TFIO_VENV)/bin/python -m pip install $(PIP_FLAGS) -e '.[tfio]' hypothesis pytest
+	$(TFIO_VENV)/bin/python -m pip install $(PIP_FLAGS) -e '.[tfio]' hypothesis pytest pytest-asyncio
 	@touch $@
 
 clean: ## Remove the environments, caches and build output.
