@@ -187,11 +187,8 @@ class BeamSearch:
             flat = keras.tree.map_structure(_flat, alive["language"])
             log_probs = self.language_model.log_probs(flat)
             extra = extra + config.lm_weight * ops.reshape(log_probs, (-1, config.beam, log_probs.shape[-1]))
-        if config.ilm_weight:  # HAT, Variani et al. 2020, section 3.2: the joint without what was heard
-            states = alive["predictor"]
-            silent = ops.zeros((*states.shape[:2], joint.joint_dim))[:, None]
-            own = joint.logits(states, silent)[:, 0] + joint.output_bias
-            extra = extra - config.ilm_weight * ops.log_softmax(own[..., 1:], axis=-1)
+        if config.ilm_weight:
+            extra = extra - config.ilm_weight * joint.expected(alive["predictor"])
         return extra
 
     def _best(self, hypotheses: dict[str, Any], merge: bool) -> dict[str, Any]:

@@ -17,7 +17,9 @@ class DataConfig:
         cache: Folder of the feature cache, relative to the run's folder.
         noise: Folder of noise recordings, relative to the config file; empty: none.
         tokenizer: A sentencepiece model, relative to the config file; empty: learnt from the training texts.
-        texts: Text files (.txt or .txt.xz) that a learnt tokenizer also sees.
+        texts: Text files (.txt or .txt.xz), a sentence a line, that a learnt tokenizer and the text loss also see.
+        text_rows: Sentences of each step's text loss.
+        text_labels: Wordpieces of a row of text; the rest of a longer sentence is left out.
         bucket_frames: T of each length bucket, multiples of 64.
         batch_frames: Log-mel frames of a batch, padding included.
         jobs: Processes that decode audio into the cache.
@@ -30,13 +32,15 @@ class DataConfig:
     noise: str = ""
     tokenizer: str = ""
     texts: tuple[str, ...] = ()
+    text_rows: int = 48
+    text_labels: int = 48
     bucket_frames: tuple[int, ...] = (384, 576, 832, 1216, 1664)
     batch_frames: int = 8192
     jobs: int = 2
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        _positive(self, "batch_frames", "jobs")
+        _positive(self, "batch_frames", "jobs", "text_rows", "text_labels")
         if not self.train or not self.bucket_frames:
             raise ConfigError("data: expected at least one training split and one bucket")
         if any(t % 64 for t in self.bucket_frames):
@@ -89,6 +93,7 @@ class LossConfig:
         characters: Character CTC at 40 ms.
         pieces: Wordpiece CTC at 80 ms.
         transducer: The block lattice.
+        text: Internal language model on text that nobody spoke (`data.texts` and the training transcripts); 0: off.
         transducer_after: Step at which the transducer's loss comes in; before, it is not computed.
         prior_steps: Steps over which the prior that speech energy puts on characters fades out
             (`asr.objectives.prior`); 0: none.
@@ -101,6 +106,7 @@ class LossConfig:
     characters: float = 0.3
     pieces: float = 0.3
     transducer: float = 1.0
+    text: float = 0.0
     transducer_after: int = 1500
     prior_steps: int = 0
     guide_steps: int = 0
@@ -196,3 +202,5 @@ class TrainConfig:
                 'objective: expected "viterbi" with context_feedback, got "full_sum": the state of a predictor that'
                 " sees contexts depends on the alignment, so the sum over alignments is not exact"
             )
+        if self.loss.text and not self.data.texts:
+            raise ConfigError("texts: expected text files for the text loss, got none")

@@ -1,9 +1,9 @@
 """What a run trains and is evaluated on: manifests, tokenizer, feature cache and normalisation."""
 
 import logging
-import lzma
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from asr.errors import ConfigError
 from asr.features import FRAMES_PER_SECOND, HOP_SAMPLES, LOG_FLOOR, MEL_BINS, SAMPLE_RATE, log_mel
 from asr.tokenizer import Tokenizer, characters, read_tokenizer, train_tokenizer
 from asr.training.config import TrainConfig
+from asr.training.text import TextBatches, sentences
 from data.audio import load_audio
 from data.batches import Example
 from data.cache import FeatureCache, build_cache
@@ -38,6 +39,7 @@ class Corpus:
         noises: Log-mel frames of noise recordings.
         mean: [80] mean of the training features.
         deviation: [80] standard deviation of the training features.
+        text: Sentences for the text loss, training transcripts included; None: it is off.
     """
 
     tokenizer: Tokenizer
@@ -47,6 +49,7 @@ class Corpus:
     noises: list[NDArray[np.float32]]
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
+    text: TextBatches | None = None
 
 
 def featurise(path: Path) -> NDArray[np.float32]:
@@ -88,7 +91,16 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     examples = [_example(u, cache.spans[u.id][1], tokenizer) for u in train]
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
-    return Corpus(tokenizer, examples, dev, cache, [cache[u.id] for u in noise], mean, deviation)
+    text = _text(config, base, train, tokenizer) if config.loss.text else None
+    return Corpus(tokenizer, examples, dev, cache, [cache[u.id] for u in noise], mean, deviation, text)
+
+
+def _text(config: TrainConfig, base: Path, train: Sequence[Utterance], tokenizer: Tokenizer) -> TextBatches:
+    found = [u.transcript for u in train]
+    for text in config.data.texts:
+        found += sentences(base / text)
+    log.info("text loss: %d sentences", len(found))
+    return TextBatches(found, tokenizer, config.data.text_labels, config.schedule.seed)
 
 
 def _example(utterance: Utterance, frames: int, tokenizer: Tokenizer) -> Example:
@@ -113,20 +125,13 @@ def _tokenizer(config: TrainConfig, base: Path, train: Sequence[Utterance]) -> T
     if config.data.tokenizer:
         tokenizer = read_tokenizer(base / config.data.tokenizer)
     else:
-        sentences = [u.transcript for u in train]
+        seen = [u.transcript for u in train]
         for text in config.data.texts:
-            sentences += _sentences(base / text)
-        tokenizer = train_tokenizer(sentences, config.model.vocabulary)
+            seen += islice(sentences(base / text), TOKENIZER_SENTENCES)
+        tokenizer = train_tokenizer(seen, config.model.vocabulary)
     if len(tokenizer) != config.model.vocabulary:
         raise ConfigError(f"vocabulary: the tokenizer has {len(tokenizer)} pieces, got {config.model.vocabulary}")
     return tokenizer
-
-
-def _sentences(path: Path) -> Iterator[str]:
-    lines: Iterable[str]
-    with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as lines:
-        for _, line in zip(range(TOKENIZER_SENTENCES), lines, strict=False):
-            yield line.strip()
 
 
 def _statistics(cache: FeatureCache, utterances: Sequence[Utterance]) -> tuple[Any, Any]:

@@ -52,6 +52,7 @@ class TrainingBatches:
         """Makes the buckets; nothing is planned yet."""
         self.config, self.corpus, self.augment = config, corpus, augment
         self.buckets = [_even(b, devices) for b in make_buckets(config.data.bucket_frames, config.data.batch_frames)]
+        self.text_rows = max(1, config.data.text_rows // devices) * devices
         left_out = too_long(corpus.train, self.buckets)
         if left_out:
             log.warning("%d of %d utterances fit no bucket", len(left_out), len(corpus.train))
@@ -93,7 +94,10 @@ class TrainingBatches:
     def _make(self, epoch: Epoch, index: int) -> dict[str, NDArray[Any]]:
         rng = np.random.default_rng((self.config.schedule.seed, epoch.number, index))
         features = self.corpus.features.__getitem__
-        return assemble(epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment)
+        batch = assemble(epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment)
+        if self.corpus.text is None:
+            return batch
+        return batch | self.corpus.text.at(epoch.first + index, self.text_rows)
 
 
 def _even(bucket: Bucket, devices: int) -> Bucket:

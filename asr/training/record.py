@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-COLUMNS = ("step", "hours", "speed", "characters", "pieces", "transducer", "norm", "rate")  # of train.csv
+COLUMNS = ("step", "hours", "speed", "characters", "pieces", "transducer", "text", "norm", "rate")  # of train.csv
 
 log = logging.getLogger(__name__)
 

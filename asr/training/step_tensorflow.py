@@ -58,10 +58,10 @@ class TensorFlowStep:
         """Losses and gradients, of the batch's parts side by side: they run at the same time on several cores."""
         size = batch["frames"].shape[0]
         parts = self.config.schedule.parts if size % self.config.schedule.parts == 0 else 1
-        rows = size // parts
         found = []
-        for start in range(0, size, rows):
-            part = {name: value[start : start + rows] for name, value in batch.items()}
+        for k in range(parts):  # text has rows of its own
+            rows = {name: value.shape[0] // parts for name, value in batch.items()}
+            part = {name: value[k * rows[name] : (k + 1) * rows[name]] for name, value in batch.items()}
             found.append(self._part(part, chunk, block, delay_penalty, priors))
         losses = {name: tf.add_n([f[0][name] for f in found]) / parts for name in found[0][0]}
         gradients = [tf.add_n(list(g)) / parts for g in zip(*(f[1] for f in found), strict=True)]

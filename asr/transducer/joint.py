@@ -120,6 +120,19 @@ class BlockJoint(keras.layers.Layer):
         query = ops.matmul(states, self.state) + ops.cast(self.hidden_bias, contexts.dtype)
         return ops.matmul(_hidden(ops.matmul(contexts, self.context), query), self.output_kernel)
 
+    def expected(self, states: Any) -> Any:
+        """What the model expects without audio, its internal language model (HAT, section 3.2): the context is zero.
+
+        Args:
+            states: [B, U, P] predictor states.
+
+        Returns:
+            Log-probabilities of labels [B, U, V], float32.
+        """
+        silent = ops.zeros((1, 1, 1, self.joint_dim), self.compute_dtype)
+        logits = ops.cast(self.logits(states, silent)[:, 0, :, 1:], "float32")
+        return ops.log_softmax(logits + ops.cast(self.output_bias, "float32")[1:], axis=-1)
+
     def listen(self, state: Any, window: Any, mask: Any) -> tuple[Any, Any]:
         """Attention of each stream over its own block; arguments as `attend_stream`.
 

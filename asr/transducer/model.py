@@ -79,7 +79,8 @@ class Transducer(keras.Model):
         Args:
             batch: frames [B, T, 80]; frame_lengths [B]; characters [B, Uc] and character_lengths [B]; pieces [B, Up],
                 piece_lengths [B] and piece_places [B, Up], the share of the text at each one's middle. T is a multiple
-                of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding.
+                of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding. Optionally wordpieces of text that
+                nobody spoke, text [B', Ut] and text_lengths [B'].
             chunk: Encoder frames per chunk, of self-attention.
             block: W of the joint; None leaves the transducer's loss out.
             objective: Of the transducer: "full_sum" (every alignment) or "viterbi" (cross-entropy on the best one).
@@ -89,7 +90,8 @@ class Transducer(keras.Model):
             training: Whether dropout acts.
 
         Returns:
-            Scalars by name: "characters" and "pieces" (CTC), "transducer" if `block` is given.
+            Scalars by name: "characters" and "pieces" (CTC), "transducer" if `block` is given, "text" (cross-entropy of
+            the internal language model) if the batch has text.
 
         Raises:
             ValueError: for an unknown objective, "full_sum" with context feedback, or a block longer than the chunk or
@@ -120,10 +122,32 @@ class Transducer(keras.Model):
                 shape = ops.concatenate([shape, ops.zeros_like(shape[..., :1])], axis=-1)
             loss = self._transducer_loss(upper, batch, block, blocks, shape, objective, delay_penalty, training)
             results["transducer"] = (loss, pieces)
+        if "text" in batch:
+            results["text"] = (self.text_loss(batch["text"], batch["text_lengths"], training), batch["text_lengths"])
         return {
             name: ops.sum(loss) / ops.cast(ops.maximum(ops.sum(count), 1), "float32")
             for name, (loss, count) in results.items()
         }
+
+    def text_loss(self, labels: Any, counts: Any, training: bool = False) -> Any:
+        """Cross-entropy of the next label without audio.
+
+        Internal language model training (Meng et al. 2021, 2102.01380, section 3), here on text that nobody spoke:
+        from it the predictor learns words that no recording has.
+
+        Args:
+            labels: [B, U] wordpieces of sentences.
+            counts: [B] of them; 0 leaves a row out.
+            training: Whether the predictor's dropout and noise act.
+
+        Returns:
+            [B] nats.
+        """
+        states = self.predictor(labels, training=training)[:, :-1]
+        log_probs = self.joint.expected(states)
+        chosen = ops.take_along_axis(log_probs, ops.cast(labels, "int32")[..., None], axis=-1)[..., 0]
+        counted = ops.arange(labels.shape[1]) < ops.cast(counts, "int32")[:, None]
+        return -ops.sum(ops.where(counted, chosen, 0.0), axis=1)
 
     def _character_loss(self, lower: Any, batch: dict[str, Any], frames: Any, weight: Any) -> tuple[Any, Any]:
         """CTC loss of the characters, [B], and how far the alignment has got at each lower frame, [B, T / 4]."""

@@ -22,9 +22,9 @@ WORDS = ("ab", "ba", "cad", "dab", "cd", "bad")
 # What of asr/configs/tiny.toml is otherwise: the toy language's wordpieces, one shape, a little of all that is random.
 CHANGES: dict[str, Any] = {
     "model": {"vocabulary": 12, "dropout": 0.05},
-    "data": {"bucket_frames": [128], "batch_frames": 2048},
+    "data": {"bucket_frames": [128], "batch_frames": 2048, "texts": ["sentences.txt"], "text_rows": 8},
     "augment": {"gain_db": 6.0, "frequency_masks": 1, "frequency_width": 4},
-    "loss": {},
+    "loss": {"text": 0.2},
     "schedule": {"checkpoint_steps": 130, "short_first_epochs": 0, "ema": 0.95},
 }
 
@@ -69,6 +69,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         split, speaker = ("train", "synth-x" if i < 30 else "ann") if i < 120 else ("dev", "bob")
         utterances.append(Utterance(f"u{i}", str(path), len(samples) / RATE, speaker, text, split))
     write_manifest(folder / "manifest.jsonl", utterances)
+    (folder / "sentences.txt").write_text("".join(f"{a} {b}\n" for a in WORDS for b in WORDS))
     return folder
 
 

@@ -30,7 +30,8 @@ CONFIG: dict[str, Any] = {
         "vocabulary": 11,
         "label_dropout": 0.0,
     },
-    "loss": {"prior_steps": 10, "guide_steps": 10},
+    "loss": {"prior_steps": 10, "guide_steps": 10, "text": 0.5},
+    "data": {"texts": ["a.txt"]},
     "schedule": {"mixed_precision": False},
 }
 
@@ -46,6 +47,8 @@ def example() -> dict[str, NDArray[Any]]:
         "pieces": rng.integers(0, 11, (4, 3)).astype(np.int32),
         "piece_lengths": np.array([3, 2, 2, 0], np.int32),
         "piece_places": np.tile(np.array([[0.2, 0.5, 0.8]], np.float32), (4, 1)),
+        "text": rng.integers(0, 11, (6, 7)).astype(np.int32),
+        "text_lengths": np.array([7, 2, 5, 1, 7, 3], np.int32),
     }
 
 

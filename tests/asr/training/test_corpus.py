@@ -38,7 +38,8 @@ def base(tmp_path: Path) -> Path:
 def load(base: Path, make_config: Callable) -> Callable[..., Corpus]:
     def run(**data: Any) -> Corpus:
         vocabulary = data.pop("vocabulary", 8)
-        return load_corpus(make_config(model={"vocabulary": vocabulary}, data=data), base, base / "run")
+        loss = {"text": 0.2 if data.setdefault("texts", []) else 0.0}
+        return load_corpus(make_config(model={"vocabulary": vocabulary}, data=data, loss=loss), base, base / "run")
 
     return run
 
@@ -116,3 +117,18 @@ def test_a_broken_recording_is_named_and_nothing_is_cached(load: Callable[..., C
     with pytest.raises(ValueError, match=r"2\.wav: expected audio"):
         load()
     assert not (base / "run" / "cache" / "index.json").exists()
+
+
+def test_text_for_the_text_loss_is_the_files_and_the_transcripts(load: Callable[..., Corpus], base: Path) -> None:
+    assert load().text is None
+    (base / "more.txt").write_text("dab cad\nab ab ab\n")
+    found = load(texts=["more.txt"], vocabulary=8, text_labels=30)
+    assert found.text is not None
+    batch = found.text.at(0, 5)
+    rows = [row[:n] for row, n in zip(batch["text"].tolist(), batch["text_lengths"], strict=True)]
+    assert sorted(map(found.tokenizer.decode, rows)) == sorted([*TEXTS[:3], "dab cad", "ab ab ab"])
+
+
+def test_a_text_loss_without_text_files_is_an_error(make_config: Callable) -> None:
+    with pytest.raises(ConfigError, match="expected text files for the text loss, got none"):
+        make_config(data={"texts": []})

@@ -1,5 +1,6 @@
 """What a run trains on: repeatable from the step, and without synthetic speech at the end if asked."""
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 
 from asr.errors import ConfigError
+from asr.tokenizer import train_tokenizer
 from asr.training.augmentation import no_augmentation
 from asr.training.corpus import SILENCE, Corpus
 from asr.training.plan import Epoch, TrainingBatches
+from asr.training.text import TextBatches
 from data.batches import Example
 from data.cache import FeatureCache
 from data.manifest import Utterance
@@ -131,3 +134,17 @@ def test_what_fits_no_bucket_is_said(make_config: Callable, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         TrainingBatches(config, corpus_of(64), no_augmentation)
     assert "32 of 64 utterances fit no bucket" in caplog.text
+
+
+def test_text_comes_with_each_batch(make_config: Callable) -> None:
+    texts = ["a cab", "bad dab", "dab"]
+    batches = batches_of(make_config, steps=20, devices=5)
+    plain = list(batches.since(0))
+    batches.corpus = dataclasses.replace(batches.corpus, text=TextBatches(texts, train_tokenizer(texts * 9, 12), 9, 1))
+    whole = list(batches.since(0))
+    assert all(batch["text"].shape == (5, 9) for batch in whole)  # text_rows = 8, as many for each device
+    for found, expected in zip(batches.since(7), whole[7:], strict=True):
+        np.testing.assert_array_equal(found["text"], expected["text"])
+    for found, expected in zip(plain, whole, strict=True):
+        assert "text" not in found
+        np.testing.assert_array_equal(found["frames"], expected["frames"])

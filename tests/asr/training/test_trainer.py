@@ -67,6 +67,7 @@ def test_a_run_leaves_its_record_and_newest_checkpoints(finished: Path, make_con
     progress = rows(finished / "train.csv")
     assert [int(row["step"]) for row in progress] == list(range(20, STEPS + 1, 20))
     assert all(float(progress[-1][name]) < 0.3 * float(progress[0][name]) for name in ("characters", "transducer"))
+    assert float(progress[-1]["text"]) < 0.7 * float(progress[0]["text"])
     assert checkpoint_steps(finished) == [130, 260, 300]
     assert list((finished / "tensorboard").iterdir())
     assert not list(finished.glob(".*"))  # nothing unfinished

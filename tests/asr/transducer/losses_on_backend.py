@@ -38,6 +38,8 @@ def example() -> dict[str, NDArray[Any]]:
         "pieces": rng.integers(0, 11, (3, 4)).astype(np.int32),
         "piece_lengths": np.array([4, 2, 0], np.int32),
         "piece_places": np.array([[0.1, 0.4, 0.6, 0.9], [0.3, 0.7, 0.0, 0.0], [0.0] * 4], np.float32),
+        "text": rng.integers(0, 11, (5, 6)).astype(np.int32),
+        "text_lengths": np.array([6, 1, 0, 4, 6], np.int32),
     }
 
 

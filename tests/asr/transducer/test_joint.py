@@ -120,3 +120,13 @@ def test_place_in_the_window_matters(joint: BlockJoint) -> None:
         windows, mask = joint.blocks(keys, 8)
         weights.append(np.asarray(joint.attend(ops.convert_to_tensor(states), windows, mask)[1])[..., LOOKBACK:])
     assert np.abs(weights[0] - weights[1][..., ::-1]).max() > 1e-3
+
+
+def test_what_is_expected_without_audio_is_the_label_distribution_of_no_context(joint: BlockJoint) -> None:
+    _, states = case(8, 3)
+    states = ops.convert_to_tensor(states)
+    joint.output_bias.assign(np.linspace(-1.0, 1.0, 1 + VOCABULARY))
+    found = np.asarray(joint.expected(states))
+    logits = np.asarray(joint.logits(states, ops.zeros((2, 1, 3, JOINT))))[:, 0] + np.asarray(joint.output_bias)
+    labels = np.exp(logits[..., 1:])
+    np.testing.assert_allclose(np.exp(found), labels / labels.sum(-1, keepdims=True), atol=1e-5)

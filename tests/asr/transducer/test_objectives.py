@@ -71,7 +71,7 @@ def test_padding_changes_nothing(script, batch, objective, feedback):
     expected = values(model, batch, objective)
     wide = dict(batch)
     wide["frames"] = tf.pad(batch["frames"], [[0, 0], [0, 64], [0, 0]], constant_values=3.0)
-    wide |= {k: tf.pad(batch[k], [[0, 0], [0, 3]], constant_values=5) for k in ("characters", "pieces")}
+    wide |= {k: tf.pad(batch[k], [[0, 0], [0, 3]], constant_values=5) for k in ("characters", "pieces", "text")}
     assert values(model, wide, objective) == pytest.approx(expected, abs=1e-4)
 
 
@@ -102,7 +102,7 @@ def test_a_prior_is_for_the_alignment(script, batch):
 
 def test_without_a_block_there_is_no_transducer_loss(script, batch):
     model = script["model_of"](context_feedback=True)
-    assert set(model.losses_of(batch, 4, None)) == {"characters", "pieces"}
+    assert set(model.losses_of(batch, 4, None)) == {"characters", "pieces", "text"}
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,14 @@ def test_jax_gives_what_tensorflow_gives(script, tmp_path):
         assert set(file.files) == set(expected)
         for name, value in expected.items():
             np.testing.assert_allclose(file[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_the_text_loss_is_the_internal_language_models_cross_entropy(script, batch):
+    model = script["model_of"]()
+    text, lengths = script["example"]()["text"], script["example"]()["text_lengths"]
+    log_probs = np.asarray(model.joint.expected(model.predictor(batch["text"])))
+    expected = [-sum(log_probs[i, u, text[i, u]] for u in range(n)) for i, n in enumerate(lengths)]
+    np.testing.assert_allclose(model.text_loss(batch["text"], batch["text_lengths"]), expected, rtol=1e-4)
+    assert values(model, batch, "full_sum")["text"] == pytest.approx(sum(expected) / sum(lengths), rel=1e-4)
+    without = {k: v for k, v in batch.items() if not k.startswith("text")}
+    assert "text" not in values(model, without, "full_sum")
