@@ -129,7 +129,7 @@ class BlockJoint(keras.layers.Layer):
         Returns:
             Log-probabilities of labels [B, U, V], float32.
         """
-        silent = ops.zeros((1, 1, 1, self.joint_dim), self.compute_dtype)
+        silent = ops.zeros((1, 1, 1, self.joint_dim), self.state.dtype)  # bfloat16 only inside a mixed-precision call
         logits = ops.cast(self.logits(states, silent)[:, 0, :, 1:], "float32")
         return ops.log_softmax(logits + ops.cast(self.output_bias, "float32")[1:], axis=-1)
 

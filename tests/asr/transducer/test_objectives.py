@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -137,3 +138,14 @@ def test_the_text_loss_is_the_internal_language_models_cross_entropy(script, bat
     assert values(model, batch, "full_sum")["text"] == pytest.approx(sum(expected) / sum(lengths), rel=1e-4)
     without = {k: v for k, v in batch.items() if not k.startswith("text")}
     assert "text" not in values(model, without, "full_sum")
+
+
+def test_losses_in_mixed_precision_are_near_those_in_full(script, batch):
+    expected = values(script["model_of"](), batch, "full_sum")
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        found = values(script["model_of"](), batch, "full_sum")
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+    assert found == pytest.approx(expected, rel=0.05)
