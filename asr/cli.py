@@ -1,4 +1,4 @@
-"""The `asr` command: transcribe, evaluate, train, export, demo."""
+"""The `asr` command: transcribe, evaluate, train, export, curves, demo."""
 
 import json
 import logging
@@ -113,6 +113,17 @@ def export(
     from asr.training.export import export_run
 
     export_run(run, output, average)
+
+
+@app.command()
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs, each started from the one before.")],
+    output: Annotated[Path, typer.Option(help="Picture to write: .png, .svg or .pdf.")] = Path("curves.png"),
+) -> None:
+    """Draws learning curves: losses and dev WER against hours heard."""
+    from asr.training.curves import draw_curves
+
+    draw_curves(runs, output)
 
 
 @app.command()

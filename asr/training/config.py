@@ -19,6 +19,7 @@ class DataConfig:
         tokenizer: A sentencepiece model, relative to the config file; empty: learnt from the training texts.
         texts: Text files (.txt or .txt.xz), a sentence a line, that a learnt tokenizer and the text loss also see.
         text_rows: Sentences of each step's text loss.
+        text_first_rows: Sentences of each step that trains on text alone.
         text_labels: Wordpieces of a row of text; the rest of a longer sentence is left out.
         bucket_frames: T of each length bucket, multiples of 64.
         batch_frames: Log-mel frames of a batch, padding included.
@@ -33,6 +34,7 @@ class DataConfig:
     tokenizer: str = ""
     texts: tuple[str, ...] = ()
     text_rows: int = 48
+    text_first_rows: int = 512
     text_labels: int = 48
     bucket_frames: tuple[int, ...] = (384, 576, 832, 1216, 1664)
     batch_frames: int = 8192
@@ -40,7 +42,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        _positive(self, "batch_frames", "jobs", "text_rows", "text_labels")
+        _positive(self, "batch_frames", "jobs", "text_rows", "text_first_rows", "text_labels")
         if not self.train or not self.bucket_frames:
             raise ConfigError("data: expected at least one training split and one bucket")
         if any(t % 64 for t in self.bucket_frames):
@@ -94,6 +96,7 @@ class LossConfig:
         pieces: Wordpiece CTC at 80 ms.
         transducer: The block lattice.
         text: Internal language model on text that nobody spoke (`data.texts` and the training transcripts); 0: off.
+        text_first_steps: Steps at the start that train on text alone: the predictor becomes a language model first.
         transducer_after: Step at which the transducer's loss comes in; before, it is not computed.
         prior_steps: Steps over which the prior that speech energy puts on characters fades out
             (`asr.objectives.prior`); 0: none.
@@ -107,6 +110,7 @@ class LossConfig:
     pieces: float = 0.3
     transducer: float = 1.0
     text: float = 0.0
+    text_first_steps: int = 0
     transducer_after: int = 1500
     prior_steps: int = 0
     guide_steps: int = 0
@@ -204,3 +208,5 @@ class TrainConfig:
             )
         if self.loss.text and not self.data.texts:
             raise ConfigError("texts: expected text files for the text loss, got none")
+        if self.loss.text_first_steps and not self.loss.text:
+            raise ConfigError("text: expected a weight of the text loss above 0 with text_first_steps, got 0")

@@ -50,15 +50,18 @@ class TrainingBatches:
 
     def __init__(self, config: TrainConfig, corpus: Corpus, augment: Augmenter, devices: int = 1) -> None:
         """Makes the buckets; nothing is planned yet."""
-        self.config, self.corpus, self.augment = config, corpus, augment
+        self.config, self.corpus, self.augment, self.devices = config, corpus, augment, devices
         self.buckets = [_even(b, devices) for b in make_buckets(config.data.bucket_frames, config.data.batch_frames)]
-        self.text_rows = max(1, config.data.text_rows // devices) * devices
         left_out = too_long(corpus.train, self.buckets)
         if left_out:
             log.warning("%d of %d utterances fit no bucket", len(left_out), len(corpus.train))
 
     def since(self, step: int) -> Iterator[dict[str, Any]]:
-        """Batches from a step on to the last."""
+        """Batches from a step on to the last; those of text alone come first."""
+        first = self.config.loss.text_first_steps
+        if self.corpus.text is not None:
+            for early in range(step, min(first, self.config.schedule.steps)):
+                yield self.corpus.text.at(early, self._even_rows(self.config.data.text_first_rows))
         for epoch in self.epochs():
             skip = max(0, step - epoch.first)
             if skip < len(epoch.plan):
@@ -66,12 +69,14 @@ class TrainingBatches:
                 yield from prefetched(partial(self._make, epoch), range(skip, len(epoch.plan)))
 
     def epochs(self) -> Iterator[Epoch]:
-        """All epochs of the run; the last, and the last with synthetic speech, end where their step comes.
+        """All epochs of the run, after the steps on text alone.
+
+        The last, and the last with synthetic speech, end where their step comes.
 
         Raises:
             ConfigError: if the data does not fill one batch.
         """
-        schedule, number, first = self.config.schedule, 0, 0
+        schedule, number, first = self.config.schedule, 0, self.config.loss.text_first_steps
         turn = schedule.steps - schedule.real_only_steps
         real = [e for e in self.corpus.train if not e.utterance.speaker.startswith(SYNTHETIC)]
         while first < schedule.steps:
@@ -97,7 +102,11 @@ class TrainingBatches:
         batch = assemble(epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment)
         if self.corpus.text is None:
             return batch
-        return batch | self.corpus.text.at(epoch.first + index, self.text_rows)
+        return batch | self.corpus.text.at(epoch.first + index, self._even_rows(self.config.data.text_rows))
+
+    def _even_rows(self, rows: int) -> int:
+        """As many for each device, at least one."""
+        return max(1, rows // self.devices) * self.devices
 
 
 def _even(bucket: Bucket, devices: int) -> Bucket:

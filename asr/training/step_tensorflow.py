@@ -56,8 +56,9 @@ class TensorFlowStep:
 
     def _compute(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, priors: Any) -> Any:
         """Losses and gradients, of the batch's parts side by side: they run at the same time on several cores."""
-        size = batch["frames"].shape[0]
-        parts = self.config.schedule.parts if size % self.config.schedule.parts == 0 else 1
+        parts = self.config.schedule.parts
+        if any(value.shape[0] % parts for value in batch.values()):
+            parts = 1
         found = []
         for k in range(parts):  # text has rows of its own
             rows = {name: value.shape[0] // parts for name, value in batch.items()}

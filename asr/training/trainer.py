@@ -93,14 +93,17 @@ class Trainer:
 
     def _train_step(self, batch: dict[str, Any]) -> dict[str, float]:
         schedule, loss = self.config.schedule, self.config.loss
-        frames = batch["frames"].shape[1]
-        chunk = chunk_of(self.step, schedule) or frames  # 0: full context
+        if "frames" not in batch:  # text alone
+            chunk, seconds = MAX_BLOCK, 0.0
+        else:
+            chunk = chunk_of(self.step, schedule) or batch["frames"].shape[1]  # 0: full context
+            seconds = float(np.sum(batch["frame_lengths"])) / 100
         block = min(chunk, MAX_BLOCK) if self.step >= loss.transducer_after else None
         delay = loss.delay_penalty if self.step >= loss.delay_penalty_after else 0.0
         rate = learning_rate(self.step, schedule)
         values = self.stepper(batch, chunk, block, self.step, rate, delay)
         self.step += 1
-        self.audio_seconds += float(np.sum(batch["frame_lengths"])) / 100
+        self.audio_seconds += seconds
         return values | {"rate": rate}
 
     def evaluate(self) -> dict[str, dict[str, float]]:

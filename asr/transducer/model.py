@@ -80,7 +80,7 @@ class Transducer(keras.Model):
             batch: frames [B, T, 80]; frame_lengths [B]; characters [B, Uc] and character_lengths [B]; pieces [B, Up],
                 piece_lengths [B] and piece_places [B, Up], the share of the text at each one's middle. T is a multiple
                 of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding. Optionally wordpieces of text that
-                nobody spoke, text [B', Ut] and text_lengths [B'].
+                nobody spoke, text [B', Ut] and text_lengths [B'], with the recordings or alone.
             chunk: Encoder frames per chunk, of self-attention.
             block: W of the joint; None leaves the transducer's loss out.
             objective: Of the transducer: "full_sum" (every alignment) or "viterbi" (cross-entropy on the best one).
@@ -103,6 +103,31 @@ class Transducer(keras.Model):
         largest = min(chunk, MAX_BLOCK) if isinstance(chunk, int) else MAX_BLOCK  # a tensor's value may not be known
         if block is not None and not 1 <= block <= largest:
             raise ValueError(f"block: expected 1 to {largest} frames with chunks of {chunk}, got {block}")
+        results = {}
+        if "frames" in batch:
+            results = self._spoken(
+                batch, chunk, block, objective, delay_penalty, prior_weight, guide_weight, training=training
+            )
+        if "text" in batch:
+            results["text"] = (self.text_loss(batch["text"], batch["text_lengths"], training), batch["text_lengths"])
+        return {
+            name: ops.sum(loss) / ops.cast(ops.maximum(ops.sum(count), 1), "float32")
+            for name, (loss, count) in results.items()
+        }
+
+    def _spoken(
+        self,
+        batch: dict[str, Any],
+        chunk: Any,
+        block: int | None,
+        objective: str,
+        delay_penalty: float,
+        prior_weight: Any,
+        guide_weight: Any,
+        *,
+        training: bool,
+    ) -> dict[str, tuple[Any, Any]]:
+        """Losses [B] of recordings, and their counts of labels [B], by name; arguments as `losses_of`."""
         # A stream's last chunk is filled up with silence, which the model hears; so does training.
         unit = FRAMES_PER_STEP * ops.minimum(ops.convert_to_tensor(chunk, "int32"), MAX_BLOCK)
         lengths = ((batch["frame_lengths"] + unit - 1) // unit) * unit
@@ -122,12 +147,7 @@ class Transducer(keras.Model):
                 shape = ops.concatenate([shape, ops.zeros_like(shape[..., :1])], axis=-1)
             loss = self._transducer_loss(upper, batch, block, blocks, shape, objective, delay_penalty, training)
             results["transducer"] = (loss, pieces)
-        if "text" in batch:
-            results["text"] = (self.text_loss(batch["text"], batch["text_lengths"], training), batch["text_lengths"])
-        return {
-            name: ops.sum(loss) / ops.cast(ops.maximum(ops.sum(count), 1), "float32")
-            for name, (loss, count) in results.items()
-        }
+        return results
 
     def text_loss(self, labels: Any, counts: Any, training: bool = False) -> Any:
         """Cross-entropy of the next label without audio.

@@ -22,9 +22,15 @@ WORDS = ("ab", "ba", "cad", "dab", "cd", "bad")
 # What of asr/configs/tiny.toml is otherwise: the toy language's wordpieces, one shape, a little of all that is random.
 CHANGES: dict[str, Any] = {
     "model": {"vocabulary": 12, "dropout": 0.05},
-    "data": {"bucket_frames": [128], "batch_frames": 2048, "texts": ["sentences.txt"], "text_rows": 8},
+    "data": {
+        "bucket_frames": [128],
+        "batch_frames": 2048,
+        "texts": ["sentences.txt"],
+        "text_rows": 8,
+        "text_first_rows": 12,
+    },
     "augment": {"gain_db": 6.0, "frequency_masks": 1, "frequency_width": 4},
-    "loss": {"text": 0.2},
+    "loss": {"text": 0.2, "text_first_steps": 10},
     "schedule": {"checkpoint_steps": 130, "short_first_epochs": 0, "ema": 0.95},
 }
 

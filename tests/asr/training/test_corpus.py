@@ -38,7 +38,7 @@ def base(tmp_path: Path) -> Path:
 def load(base: Path, make_config: Callable) -> Callable[..., Corpus]:
     def run(**data: Any) -> Corpus:
         vocabulary = data.pop("vocabulary", 8)
-        loss = {"text": 0.2 if data.setdefault("texts", []) else 0.0}
+        loss = {"text": 0.2 if data.setdefault("texts", []) else 0.0, "text_first_steps": 0}
         return load_corpus(make_config(model={"vocabulary": vocabulary}, data=data, loss=loss), base, base / "run")
 
     return run
@@ -131,4 +131,4 @@ def test_text_for_the_text_loss_is_the_files_and_the_transcripts(load: Callable[
 
 def test_a_text_loss_without_text_files_is_an_error(make_config: Callable) -> None:
     with pytest.raises(ConfigError, match="expected text files for the text loss, got none"):
-        make_config(data={"texts": []})
+        make_config(data={"texts": []}, loss={"text_first_steps": 0})

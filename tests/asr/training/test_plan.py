@@ -43,7 +43,8 @@ def corpus_of(count: int) -> Corpus:
 
 
 def batches_of(make_config: Callable, count: int = 64, devices: int = 1, **schedule: Any) -> TrainingBatches:
-    config = make_config(data={"bucket_frames": [64, 128], "batch_frames": 512}, schedule=schedule)
+    loss = {"text_first_steps": schedule.pop("text_first_steps", 0)}
+    config = make_config(data={"bucket_frames": [64, 128], "batch_frames": 512}, loss=loss, schedule=schedule)
     return TrainingBatches(config, corpus_of(count), no_augmentation, devices)
 
 
@@ -148,3 +149,19 @@ def test_text_comes_with_each_batch(make_config: Callable) -> None:
     for found, expected in zip(plain, whole, strict=True):
         assert "text" not in found
         np.testing.assert_array_equal(found["frames"], expected["frames"])
+
+
+def test_text_alone_comes_first(make_config: Callable) -> None:
+    texts = ["a cab", "bad dab", "dab"]
+    batches = batches_of(make_config, steps=20, text_first_steps=6)
+    batches.corpus = dataclasses.replace(batches.corpus, text=TextBatches(texts, train_tokenizer(texts * 9, 12), 9, 1))
+    assert [epoch.first for epoch in batches.epochs()] == [6, 18]
+    for step in (0, 4, 6, 9):
+        found = list(batches.since(step))
+        assert ["frames" in batch for batch in found] == [i >= 6 for i in range(step, 20)]
+        assert [len(batch["text"]) for batch in found] == [12 if i < 6 else 8 for i in range(step, 20)]
+
+
+def test_text_first_needs_the_text_loss(make_config: Callable) -> None:
+    with pytest.raises(ConfigError, match="expected a weight of the text loss above 0 with text_first_steps, got 0"):
+        make_config(loss={"text": 0.0, "text_first_steps": 5})

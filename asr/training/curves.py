@@ -1,0 +1,103 @@
+"""Learning curves of runs that followed each other: losses and dev WER against hours of audio heard."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.errors import AsrError
+
+LOSSES = {"characters": "tab:green", "pieces": "tab:blue", "transducer": "tab:red", "text": "tab:gray"}
+HEADS = ("characters", "pieces", "transducer")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over several runs.
+
+    Attributes:
+        hours: Audio heard at each point, from the first run's start.
+        values: As many.
+    """
+
+    hours: list[float]
+    values: list[float]
+
+
+def read_curves(runs: Sequence[Path]) -> tuple[dict[str, Curve], dict[str, Curve], list[float]]:
+    """Reads train.csv and dev.csv of each run.
+
+    Args:
+        runs: Folders of runs, in the order in which each started from the one before.
+
+    Returns:
+        Losses by name (nats a label); WER by "SPLIT HEAD"; and hours at which a run ended.
+
+    Raises:
+        AsrError: if a folder has no train.csv, or one that is none.
+    """
+    losses: dict[str, Curve] = {}
+    rates: dict[str, Curve] = {}
+    ends: list[float] = []
+    before = 0.0
+    for run in runs:
+        rows = _rows(run / "train.csv")
+        for row in rows:
+            _add(losses, {name: row.get(name) for name in LOSSES}, before + float(row["hours"]))
+        for row in _rows(run / "dev.csv") if (run / "dev.csv").exists() else []:
+            values = {f"{row['split']} {head}": row.get(head) for head in HEADS}
+            _add(rates, values, before + float(row["hours"]))
+        before += float(rows[-1]["hours"])
+        ends.append(before)
+    return losses, rates, ends
+
+
+def draw_curves(runs: Sequence[Path], output: Path) -> None:
+    """Draws the curves of `read_curves`, losses above WER, as a picture (PNG, SVG or PDF by its name).
+
+    Raises:
+        AsrError: as `read_curves`, or for another kind of picture.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
+
+    losses, rates, ends = read_curves(runs)
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    for name, curve in losses.items():
+        above.plot(curve.hours, curve.values, color=LOSSES[name], linewidth=1, label=name)
+    for name, curve in rates.items():
+        color = LOSSES[name.split()[-1]]
+        below.plot(curve.hours, [100 * v for v in curve.values], "o-", color=color, markersize=4, label=name)
+    for axes, label in ((above, "training loss, nats per label"), (below, "WER, %")):
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        for end in ends[:-1]:
+            axes.axvline(end, color="black", linewidth=0.6, linestyle=":")
+        if axes.lines[len(ends) - 1 :]:
+            axes.legend(fontsize="small")
+    above.set_ylim(0, 6)
+    below.set_ylim(0, 100)
+    below.set_xlabel("hours of audio heard (dotted: the next run starts from the one before)")
+    try:
+        figure.savefig(output, dpi=110)
+    except ValueError as error:
+        raise AsrError(f"{output}: expected a name that ends in .png, .svg or .pdf: {error}") from error
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise AsrError(f"{path}: {error.strerror}: expected the folder of a training run") from error
+    if not rows or "hours" not in rows[0]:
+        raise AsrError(f"{path}: expected rows with hours, as `asr train` writes them")
+    return rows
+
+
+def _add(curves: dict[str, Curve], values: dict[str, str | None], hours: float) -> None:
+    for name, value in values.items():
+        if value:
+            curve = curves.setdefault(name, Curve([], []))
+            curve.hours.append(hours)
+            curve.values.append(float(value))

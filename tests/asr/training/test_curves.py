@@ -1,0 +1,60 @@
+"""Learning curves of runs in a row."""
+
+from pathlib import Path
+
+import pytest
+
+from asr.cli import main
+from asr.errors import AsrError
+from asr.training.curves import Curve, draw_curves, read_curves
+
+FIRST = "step,hours,speed,characters,pieces,transducer,norm,rate\n20,0.5,60,2.5,,,1,0.001\n40,1.0,60,2.0,5.0,,1,0.001\n"
+SECOND = "step,hours,speed,characters,pieces,transducer,norm,rate\n20,0.25,60,1.5,4.0,3.0,1,0.001\n"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    for name, text in (("a", FIRST), ("b", SECOND)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.csv").write_text(text)
+    (tmp_path / "b" / "dev.csv").write_text("step,hours,split,pieces,transducer\n20,0.25,dev,0.5,0.625\n")
+    return [tmp_path / "a", tmp_path / "b"]
+
+
+def test_hours_go_on_from_run_to_run(runs: list[Path]) -> None:
+    losses, rates, ends = read_curves(runs)
+    assert losses == {
+        "characters": Curve([0.5, 1.0, 1.25], [2.5, 2.0, 1.5]),
+        "pieces": Curve([1.0, 1.25], [5.0, 4.0]),
+        "transducer": Curve([1.25], [3.0]),
+    }
+    assert rates == {"dev pieces": Curve([1.25], [0.5]), "dev transducer": Curve([1.25], [0.625])}
+    assert ends == [1.0, 1.25]
+
+
+def test_the_command_draws_a_picture(runs: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "curves.png"
+    with pytest.raises(SystemExit) as stopped:
+        main(["curves", *map(str, runs), "--output", str(picture)])
+    assert not stopped.value.code
+    data = picture.read_bytes()
+    assert data.startswith(b"\x89PNG") and len(data) > 10_000
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AsrError, match=r"none/train\.csv: No such file.*expected the folder of a training run"):
+        read_curves([tmp_path / "none"])
+
+
+@pytest.mark.parametrize("text", ["", "step,loss\n1,2\n"])
+def test_other_tables_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(AsrError, match=r"expected rows with hours"):
+        read_curves([tmp_path])
+
+
+def test_an_unknown_kind_of_picture_is_refused(runs: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(AsrError, match=r"curves\.doc: expected a name that ends in \.png, \.svg or \.pdf"):
+        draw_curves(runs, tmp_path / "curves.doc")
