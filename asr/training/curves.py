@@ -8,6 +8,7 @@ from pathlib import Path
 from asr.errors import AsrError
 
 LOSSES = {"characters": "tab:green", "pieces": "tab:blue", "transducer": "tab:red", "text": "tab:gray"}
+GAP_HOURS = 2.0  # of audio; lines of train.csv are minutes apart
 HEADS = ("characters", "pieces", "transducer")
 
 
@@ -64,7 +65,7 @@ def draw_curves(runs: Sequence[Path], output: Path) -> None:
     figure = Figure(figsize=(8, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     for name, curve in losses.items():
-        above.plot(curve.hours, curve.values, color=LOSSES[name], linewidth=1, label=name)
+        above.plot(*_broken(curve), color=LOSSES[name], linewidth=1, label=name)
     for name, curve in rates.items():
         color = LOSSES[name.split()[-1]]
         below.plot(curve.hours, [100 * v for v in curve.values], "o-", color=color, markersize=4, label=name)
@@ -82,6 +83,18 @@ def draw_curves(runs: Sequence[Path], output: Path) -> None:
         figure.savefig(output, dpi=110)
     except ValueError as error:
         raise AsrError(f"{output}: expected a name that ends in .png, .svg or .pdf: {error}") from error
+
+
+def _broken(curve: Curve) -> tuple[list[float], list[float]]:
+    """Hours and values with a gap wherever a loss was off for a while: no line may pass through what was not."""
+    hours, values = [], []
+    for i, (hour, value) in enumerate(zip(curve.hours, curve.values, strict=True)):
+        if i and hour - curve.hours[i - 1] > GAP_HOURS:
+            hours.append(hour)
+            values.append(float("nan"))
+        hours.append(hour)
+        values.append(value)
+    return hours, values
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -1,12 +1,13 @@
 """Learning curves of runs in a row."""
 
+import math
 from pathlib import Path
 
 import pytest
 
 from asr.cli import main
 from asr.errors import AsrError
-from asr.training.curves import Curve, draw_curves, read_curves
+from asr.training.curves import Curve, _broken, draw_curves, read_curves
 
 FIRST = "step,hours,speed,characters,pieces,transducer,norm,rate\n20,0.5,60,2.5,,,1,0.001\n40,1.0,60,2.0,5.0,,1,0.001\n"
 SECOND = "step,hours,speed,characters,pieces,transducer,norm,rate\n20,0.25,60,1.5,4.0,3.0,1,0.001\n"
@@ -30,6 +31,12 @@ def test_hours_go_on_from_run_to_run(runs: list[Path]) -> None:
     }
     assert rates == {"dev pieces": Curve([1.25], [0.5]), "dev transducer": Curve([1.25], [0.625])}
     assert ends == [1.0, 1.25]
+
+
+def test_a_loss_that_was_off_leaves_a_gap() -> None:
+    hours, values = _broken(Curve([0.5, 1.0, 9.0, 9.5], [4.0, 3.0, 2.0, 1.0]))
+    assert hours == [0.5, 1.0, 9.0, 9.0, 9.5]
+    assert values[:2] + values[3:] == [4.0, 3.0, 2.0, 1.0] and math.isnan(values[2])
 
 
 def test_the_command_draws_a_picture(runs: list[Path], tmp_path: Path) -> None:
