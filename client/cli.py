@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from client.bench.pacing import Pacing
 from client.errors import EarshotError
 from client.formats import Format
 
@@ -86,19 +87,28 @@ def transcribe(
 
 @app.command()
 def bench(
-    files: Annotated[list[Path], typer.Argument(help="Recordings, or manifests (.jsonl) with references.")],
+    audio: Annotated[
+        list[Path], typer.Option("--audio", help="A recording, or a manifest (.jsonl) with references; repeat it.")
+    ],
     url: UrlOption = DEFAULT_URL,
     token: TokenOption = None,
     streams: Annotated[str, typer.Option(help="Numbers of streams to try, such as 1,8,32.")] = "1",
-    seconds: Annotated[float, typer.Option(min=0, help="For each number: begin no recording after this time.")] = 30.0,
+    pace: Annotated[Pacing, typer.Option(help="As it is spoken, or as fast as the server takes it.")] = Pacing.realtime,
+    duration: Annotated[float, typer.Option(min=0, help="Seconds to measure, for each number.")] = 30.0,
+    largest: Annotated[bool, typer.Option("--largest", help="Search the largest number that is held.")] = False,
+    target_ms: Annotated[float, typer.Option(min=1, help="The search's limit for p99, ms.")] = 500.0,
     chunk_ms: ChunkOption = None,
     json: Annotated[Path | None, typer.Option("--json", help="Also write the results there, - for stdout.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw latencies there; needs matplotlib.")] = None,
 ) -> None:
-    """Measures latency with real-time streams. Exit code 1 if a stream failed."""
-    from client.bench_command import bench_command, parse_streams
+    """Measures latency with many streams. Exit code 1 if a stream failed."""
+    from client.address import stream_url
+    from client.bench.command import BenchOptions, bench_command, parse_streams
+    from client.bench.stream import Target
 
-    options = {"token": token, "chunk_ms": chunk_ms}
-    failed = asyncio.run(bench_command(url, files, parse_streams(streams), seconds, options, json))
+    options = BenchOptions(parse_streams(streams), duration, target_ms if largest else None, json, plot)
+    target = Target(stream_url(url), token, chunk_ms, pace)
+    failed = asyncio.run(bench_command(target, audio, options))
     raise typer.Exit(1 if failed else 0)
 
 

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("asr", "server", "client", "data")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docker/*.md"), ROOT / ".ci" / "run"])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docker/*.md"), *ROOT.glob("docs/*.md"), ROOT / ".ci" / "run"])
 
 TENSOR_LIBRARIES = ["tensorflow", "tensorflow_io", "keras", "jax"]
 BEYOND_BASE = [*TENSOR_LIBRARIES, "av", "jiwer", "librosa", "matplotlib", "sentencepiece", "tensorboard"]

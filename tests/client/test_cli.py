@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -62,6 +63,30 @@ def test_transcribe_into_files(server: FakeServer, write_speech: WriteSpeech, tm
     assert (tmp_path / "out" / "a.wav.srt").read_text().startswith("1\n00:00:00,000 --> ")
 
 
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        ("text", "w1 w2\n"),
+        ("srt", "1\n00:00:00,000 --> 00:00:00,400\nw1 w2\n"),
+        ("vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:00.400\nw1 w2\n"),
+    ],
+)
+def test_transcribe_to_standard_output(
+    server: FakeServer, write_speech: WriteSpeech, format: str, expected: str
+) -> None:
+    result = invoke("transcribe", write_speech("a.wav", 2), "--format", format, "--url", server.url)
+    assert (result.exit_code, result.stdout) == (0, expected)
+
+
+def test_transcribe_to_json(server: FakeServer, write_speech: WriteSpeech) -> None:
+    result = invoke("transcribe", write_speech("a.wav", 6), "--format", "json", "--url", server.url)
+    value = json.loads(result.stdout)
+    assert (value["text"], value["duration_ms"]) == ("w1 w2 w3 w4 w5 w6", 300)
+    assert [segment["text"] for segment in value["segments"]] == ["w1 w2 w3 w4", "w5 w6"]
+    first = {"word": "w1", "start_ms": 0, "end_ms": 50, "confidence": 0.5}
+    assert value["segments"][0]["words"][0] == first
+
+
 def test_a_bad_file_is_exit_code_1(server: FakeServer, write_speech: WriteSpeech, tmp_path: Path) -> None:
     result = invoke("transcribe", tmp_path / "missing.wav", write_speech("a.wav", 2), "--url", server.url)
     assert result.exit_code == 1
@@ -80,11 +105,13 @@ def test_the_token_comes_from_the_environment(server: FakeServer, write_speech: 
 
 def test_bench(server: FakeServer, write_speech: WriteSpeech) -> None:
     file = write_speech("a.wav", 2)
-    result = invoke("bench", file, "--url", server.url, "--streams", "1,2", "--seconds", 0, "--json", "-")
+    common = ("bench", "--audio", file, "--url", server.url, "--duration", 0)
+    result = invoke(*common, "--streams", "1,2", "--pace", "fast", "--json", "-")
     assert result.exit_code == 0
     assert '"streams": 2' in result.stdout
     server.faults.append(Fault(status=503))
-    assert invoke("bench", file, "--url", server.url, "--seconds", 0).exit_code == 1
+    assert invoke(*common).exit_code == 1
+    assert invoke(*common, "--pace", "slow").exit_code == 2
 
 
 def test_list_devices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,9 +131,9 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_users_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert run_main(monkeypatch, "bench", str(tmp_path / "no.wav"), "--streams", "x") == 2
+    assert run_main(monkeypatch, "bench", "--audio", str(tmp_path / "no.wav"), "--streams", "x") == 2
     assert capsys.readouterr().err == "error: streams: expected numbers from 1, such as 1,8,32, got 'x'\n"
-    assert run_main(monkeypatch, "bench", str(tmp_path / "no.wav")) == 2
+    assert run_main(monkeypatch, "bench", "--audio", str(tmp_path / "no.wav")) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}/no.wav: expected an audio file")
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     assert run_main(monkeypatch, "listen") == 2
@@ -122,7 +149,9 @@ def test_a_result_that_cannot_be_written(
 ) -> None:
     output = str(tmp_path / "missing" / "out.json")
     file = str(write_speech("a.wav", 1))
-    assert run_main(monkeypatch, "bench", file, "--url", server.url, "--seconds", "0", "--json", output) == 2
+    assert (
+        run_main(monkeypatch, "bench", "--audio", file, "--url", server.url, "--duration", "0", "--json", output) == 2
+    )
     assert capsys.readouterr().err.endswith(f"error: {output}: No such file or directory\n")
 
 
@@ -132,6 +161,18 @@ def test_an_interrupted_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("client.listen_command.print_devices", interrupted)
     assert run_main(monkeypatch, "listen", "--list-devices") == 130
+
+
+def test_importing_the_client_takes_no_time() -> None:
+    """At most 0.3 s of CPU, which a busy machine does not lengthen; the best of three."""
+    code = "import time; begin = time.process_time(); import client; print(time.process_time() - begin)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def took_s() -> float:
+        command = [sys.executable, "-c", code]
+        return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    assert min(took_s() for _ in range(3)) <= 0.3
 
 
 def test_importing_the_client_loads_nothing_heavy() -> None:

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from client.bench.references import Recording, recordings
 from client.errors import AudioFileError
-from client.references import Recording, recordings
 
-SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+SAMPLES = Path(__file__).parents[3] / "data" / "samples"
 
 
 def test_references_beside_the_files(tmp_path: Path) -> None:
