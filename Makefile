@@ -9,6 +9,12 @@ STAMP := $(VENV)/.set-up
 TFIO_VENV := .venv-tfio
 TFIO_STAMP := $(TFIO_VENV)/.set-up
 WORKERS ?= 2
+SOAK ?= kills drops sessions day
+SOAK_RUNS ?= 50
+SOAK_SESSIONS ?= 10000
+SOAK_HOURS ?= 24
+FUZZ_EXAMPLES ?= 20000
+OUTPUT ?= out
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 # Speech synthesisers and their voices, for `asr-data synthesize`; a virtual microphone and a browser, for the tests.
@@ -24,10 +30,10 @@ find-python = for python in $(PYTHON) python3 python3.12 python3.11 python3.13; 
 	done; \
 	echo "Needed: Python 3.11 to 3.$(1) with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help setup system demo test lint types unit bench test-tfio clean
+.PHONY: help setup system demo test lint types unit bench bench-service soak fuzz test-install test-tfio clean
 
 help: ## What there is to make.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## An environment with everything, in .venv, and the speech synthesisers where apt is.
 
@@ -71,6 +77,15 @@ unit: $(STAMP) ## The tests.
 
 bench: $(STAMP) ## Measure the compiled step and recognition speed on this machine.
 	$(BIN)/python -m asr.bench
+
+bench-service: $(STAMP) ## How many streams a server on this machine holds: a table, JSON and plots in OUTPUT; QUICK=1 for a minute.
+	$(BIN)/python -m tests.soak.bench_service --output $(OUTPUT) $(if $(QUICK),--quick)
+
+soak: $(STAMP) ## Hours: killed workers, cut connections, many sessions, a day-long one. SOAK=drops SOAK_RUNS=3 for a part.
+	$(BIN)/python -m tests.soak $(SOAK) --runs $(SOAK_RUNS) --sessions $(SOAK_SESSIONS) --hours $(SOAK_HOURS) --output $(OUTPUT)
+
+fuzz: $(STAMP) ## Raw frames and failures at random against the session, FUZZ_EXAMPLES of each.
+	$(BIN)/python -m tests.server.session.fuzz --examples $(FUZZ_EXAMPLES)
 
 test-tfio: $(TFIO_STAMP) ## The tensorflow-io extra's tests, in .venv-tfio with TensorFlow 2.16.
 	$(TFIO_VENV)/bin/python -m pytest -q tests/tfio

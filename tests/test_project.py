@@ -110,7 +110,7 @@ def test_files_hold_one_concept() -> None:
 
 def test_tests_mirror_sources() -> None:
     folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
-    elsewhere = {Path(), Path("integration"), Path("docker"), Path("tfio")}
+    elsewhere = {Path(), Path("integration"), Path("docker"), Path("soak"), Path("tfio")}
     assert [folder for folder in sorted(folders - elsewhere) if not (ROOT / folder).is_dir()] == []
 
 

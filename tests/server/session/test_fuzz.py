@@ -1,6 +1,7 @@
 """Raw frames at random: a proper refusal and nothing else comes out, and other sessions are as they were."""
 
 import json
+from collections import Counter
 
 import numpy as np
 from hypothesis import given, settings
@@ -73,13 +74,12 @@ def feed(session: Session, frame: str | bytes | int, counted: int, others: dict[
     return actions
 
 
-@settings(max_examples=200)
-@given(frames)
-def test_noise_is_refused_and_harms_nobody(noise: list[bytes | str | int]) -> None:
+def check(noise: list[bytes | str | int]) -> Counter[str]:
+    """Sends a session noise; what came of it, by the codes of refusals."""
     other = bystander()
     before = (other.state, other.backlog_s, other._recognition.ledger.start, other._transcript.segments)
     session = Session(9, other.identity, other._limits, 0.0, other._model)
-    counted = 0
+    counted, outcomes = 0, Counter({"frames": len(noise)})
     for frame in noise:
         counted += frame if isinstance(frame, int) else 0
         was = session.state
@@ -90,13 +90,23 @@ def test_noise_is_refused_and_harms_nobody(noise: list[bytes | str | int]) -> No
                 assert decode_server(encode(action.message)) == action.message
             if isinstance(action, ToWorker):
                 assert getattr(action.message, "stream", None) == 9
-        refused = any(isinstance(action, Send) and isinstance(action.message, Error) for action in actions)
+        errors = [
+            action.message for action in actions if isinstance(action, Send) and isinstance(action.message, Error)
+        ]
+        outcomes.update(error.code.value for error in errors)
         closed = any(isinstance(action, Close) for action in actions)
-        if refused and not closed:
+        if errors and not closed:
             assert session.state is was, "a refusal that does not close changes nothing"
         if closed:
-            assert refused and isinstance(actions[-1], Forget) and session.state is State.DONE
+            assert errors and isinstance(actions[-1], Forget) and session.state is State.DONE
         if was is State.DONE:
             assert actions == []
     assert before == (other.state, other.backlog_s, other._recognition.ledger.start, other._transcript.segments)
     assert other.resumed(Resume(session=other.id, resume="token-1"), other.identity, 2.0)
+    return outcomes
+
+
+@settings(max_examples=200)
+@given(frames)
+def test_noise_is_refused_and_harms_nobody(noise: list[bytes | str | int]) -> None:
+    assert check(noise)["frames"] == len(noise)
