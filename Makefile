@@ -59,8 +59,8 @@ system:
 	  echo "Could not. To do it yourself: sudo apt-get install" $$missing; \
 	fi
 
-demo: $(STAMP) ## Transcribe bundled recordings of real speech, live, in the terminal.
-	$(BIN)/asr demo
+demo: $(STAMP) ## Start the server and stream bundled recordings of real speech to it, live.
+	$(BIN)/asr-client demo
 
 test: lint types unit ## Every check: lint, import contracts, types, tests.
 

@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from asr.audio.files import read_blocks
-from asr.demo import SAMPLES
 from asr.model_folder import bundled_model, load_model
 from asr.streaming.engine import Engine
 from data.manifest import read_manifest
 
 MODES = {"eager": 12, "graph": 60, "compiled": 200}  # steps of each: eager ones take long
+SAMPLES = Path(__file__).parent.parent / "data" / "samples" / "manifest.jsonl"
 WARM_UP = 3  # steps left out: tracing, compiling, first allocations
 
 

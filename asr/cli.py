@@ -1,4 +1,4 @@
-"""The `asr` command: transcribe, evaluate, train, export, curves, demo."""
+"""The `asr` command: transcribe, evaluate, train, export, curves."""
 
 import json
 import logging
@@ -124,19 +124,6 @@ def curves(
     from asr.training.curves import draw_curves
 
     draw_curves(runs, output)
-
-
-@app.command()
-def demo(
-    chunk_ms: ChunkOption = "640",
-    model: ModelOption = None,
-    fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes, not in real time.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Recordings to play.")] = None,
-) -> None:
-    """Transcribes the bundled recordings live, block by block, with the reference under each."""
-    from asr.demo import run_demo
-
-    run_demo(parse_chunk(chunk_ms), model, realtime=not fast, limit=limit)
 
 
 def fail(message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The `asr-client` command: listen, transcribe, bench."""
+"""The `asr-client` command: listen, transcribe, demo, bench."""
 
 import asyncio
 import signal
@@ -83,6 +83,20 @@ def transcribe(
     options = BatchOptions(url, format, output, streams, session, Backoff())
     failed = asyncio.run(transcribe_files(files, options, Console(stderr=True)))
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def demo(
+    url: Annotated[str | None, typer.Option("--url", help="Server; default: one that the demo starts.")] = None,
+    chunk_ms: Annotated[int, typer.Option("--chunk-ms", min=1, help="Audio recognised at a time.")] = 640,
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as the server takes it, not in real time.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Recordings to play.")] = None,
+) -> None:
+    """Streams bundled recordings of real speech to a server, words live, and shows what was said under each."""
+    from client.demo import demo as run_demo
+    from client.demo import read_samples
+
+    asyncio.run(run_demo(url, read_samples(limit=limit), chunk_ms, not fast, Console()))
 
 
 @app.command()

@@ -38,7 +38,7 @@ def run(
         assert beam == 1
         return recogniser(chunk_ms, 3)
 
-    for module in ("transcribe", "scoring", "demo"):
+    for module in ("transcribe", "scoring"):
         monkeypatch.setattr(f"asr.{module}.Recognizer", made)
 
     def call(*arguments: object, model: Path | None = model_folder) -> tuple[int, str, str]:
@@ -247,7 +247,7 @@ def test_evaluate_needs_references(run: Callable, manifest: Path) -> None:
     assert status == 2 and "no utterance of split 'unheard' has a reference text" in err
 
 
-# train, export, demo
+# train, export
 
 
 @pytest.mark.parametrize(
@@ -293,18 +293,10 @@ def test_export_of_no_run_is_an_error(run: Callable, tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_demo_shows_what_was_said_under_what_was_heard(run: Callable) -> None:
-    status, out, _ = run("demo", "--fast", "--limit", 1)
-    assert status == 0
-    assert "Ready: blocks of 640 ms" in out
-    heard, said = out.index("heard: "), out.index("said:")
-    assert heard < said and "compute " in out[said:]
-
-
 def test_help_names_every_command(run: Callable) -> None:
     status, out, _ = run("--help", model=None)
     assert status == 0
-    assert all(name in out for name in ("transcribe", "evaluate", "train", "export", "demo"))
+    assert all(name in out for name in ("transcribe", "evaluate", "train", "export", "curves"))
 
 
 @pytest.mark.parametrize(
