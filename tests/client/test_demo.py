@@ -41,7 +41,7 @@ def test_recordings_go_through_a_server_of_its_own(monkeypatch: pytest.MonkeyPat
         return LocalServer(options, program="tests.soak.fake_service")
 
     monkeypatch.setattr(demo_module, "LocalServer", local_server)
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=2000)
     samples = read_samples(limit=2)
     asyncio.run(demo(None, samples, 320, real_time=False, console=console))
     assert started == [["--chunk-ms", "320", "--max-streams", "4", "--batch", "1"]]
