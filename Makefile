@@ -87,6 +87,9 @@ soak: $(STAMP) ## Hours: killed workers, cut connections, many sessions, a day-l
 fuzz: $(STAMP) ## Raw frames and failures at random against the session, FUZZ_EXAMPLES of each.
 	$(BIN)/python -m tests.server.session.fuzz --examples $(FUZZ_EXAMPLES)
 
+test-install: $(STAMP) ## The images' install steps as plain commands, in a temporary folder, and what they installed at work.
+	$(BIN)/python -m tests.docker.install
+
 test-tfio: $(TFIO_STAMP) ## The tensorflow-io extra's tests, in .venv-tfio with TensorFlow 2.16.
 	$(TFIO_VENV)/bin/python -m pytest -q tests/tfio
 
