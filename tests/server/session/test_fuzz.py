@@ -110,3 +110,13 @@ def check(noise: list[bytes | str | int]) -> Counter[str]:
 @given(frames)
 def test_noise_is_refused_and_harms_nobody(noise: list[bytes | str | int]) -> None:
     assert check(noise)["frames"] == len(noise)
+
+
+def test_the_fuzz_target_counts() -> None:
+    from tests.server.session.fuzz import run
+
+    outcomes = run(10)
+    assert outcomes["frames"]["sequences"] >= 10
+    assert outcomes["frames"]["frames"] >= outcomes["frames"]["sequences"]
+    assert sum(outcomes["texts"].values()) >= 10
+    assert outcomes["failures"]["runs"] >= 1
