@@ -80,9 +80,7 @@ def test_constraints_pin_what_the_makefile_installs() -> None:
     wanted = requirements("", "recognition", "training", "asr", "server", "train", "jax", "dev")
     for requirement in wanted:
         ours = requirement.name == "earshot"
-        elsewhere = requirement.marker is not None and not requirement.marker.evaluate(
-            {"platform_system": "Linux"}
-        )
+        elsewhere = requirement.marker is not None and not requirement.marker.evaluate({"platform_system": "Linux"})
         if not ours and not elsewhere:
             assert requirement.specifier.contains(pins[requirement.name]), requirement
 

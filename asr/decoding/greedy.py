@@ -82,7 +82,8 @@ def decode_block(
     Returns:
         The next state, and by name: "labels" [B, M] int32 (-1 past the last), "log_probs" [B, M] of each label,
         "frames" [B, M] int32, the block's frame that each label attended to most (may be negative: in the window
-        before), "end" [B] probability of end-of-block before the first label.
+        before), "weights" [B, M, H, K] of each label's attention, "end" [B] probability of end-of-block before the
+        first label, "done" [B] after the last (before it, where there is no place for more).
     """
     joint, batch, block = model.joint, frames.shape[0], frames.shape[1]
     window, mask = block_window(joint, frames, state)
@@ -91,22 +92,22 @@ def decode_block(
     def more(k: Any, alive: Any, *_: Any) -> Any:
         return ops.logical_and(k < limit, ops.any(alive))
 
-    def emit(k: Any, alive: Any, predictor: Any, labels: Any, log_probs: Any, places: Any, first: Any) -> Any:
+    def emit(k: Any, alive: Any, predictor: Any, labels: Any, log_probs: Any, looks: Any, ends: Any) -> Any:
         context, weights = joint.listen(predictor, window, mask)  # [B, J], [B, H, K]
         logits = joint.score(predictor, context)  # [B, 1 + V]
         end_logit, scores = logits[:, 0] + end_bias, logits[:, 1:]
         label = ops.cast(ops.argmax(scores, axis=-1), "int32")
         score = ops.max(scores, axis=-1) - ops.logsumexp(scores, axis=-1) + ops.log_sigmoid(-end_logit)
-        place = ops.cast(ops.argmax(ops.mean(weights, axis=1), axis=-1), "int32") - joint.lookback
-        first = ops.where(k == 0, ops.sigmoid(end_logit), first)
+        end = ops.sigmoid(end_logit)
+        ends = ops.where(k == 0, end, ends[0]), ops.where(alive, end, ends[1])
         alive = ops.logical_and(alive, end_logit < 0.0)
         here = ops.logical_and(alive[:, None], ops.arange(limit, dtype="int32")[None, :] == k)
         labels = ops.where(here, label[:, None], labels)
         log_probs = ops.where(here, score[:, None], log_probs)
-        places = ops.where(here, place[:, None], places)
+        looks = ops.where(here[..., None, None], ops.cast(weights, "float32")[:, None], looks)
         # Context feedback needs no state of its own: the next predictor state takes this label's context up at once.
         predictor = ops.where(alive[:, None], model.predictor.step(label, predictor, context), predictor)
-        return k + 1, alive, predictor, labels, log_probs, places, first
+        return k + 1, alive, predictor, labels, log_probs, looks, ends
 
     start = (
         ops.convert_to_tensor(0, "int32"),
@@ -114,14 +115,17 @@ def decode_block(
         state["predictor"],
         ops.full((batch, limit), -1, "int32"),
         ops.zeros((batch, limit)),
-        ops.zeros((batch, limit), "int32"),
-        ops.zeros((batch,)),
+        ops.zeros((batch, limit, joint.heads, window.shape[1])),
+        (ops.zeros((batch,)), ops.zeros((batch,))),
     )
-    _, _, predictor, labels, log_probs, places, first = ops.while_loop(more, emit, start)
+    _, _, predictor, labels, log_probs, looks, (first, done) = ops.while_loop(more, emit, start)
     moved = active[:, None, None]
     following = {
         "predictor": predictor,
         "window": ops.where(moved, window[:, block:], state["window"]),
         "seen": ops.where(active, ops.minimum(state["seen"] + block, joint.lookback), state["seen"]),
     }
-    return following, {"labels": labels, "log_probs": log_probs, "frames": places, "end": first}
+    places = ops.cast(ops.argmax(ops.mean(looks, axis=2), axis=-1), "int32") - joint.lookback
+    places = ops.where(labels >= 0, places, 0)
+    found = {"labels": labels, "log_probs": log_probs, "frames": places, "weights": looks, "end": first, "done": done}
+    return following, found

@@ -94,9 +94,7 @@ def ctc_loss(logits: Any, targets: Any, frames: Any, labels: Any, prior: Any = N
     return ctc_alignment(logits, targets, frames, labels, prior)[0]
 
 
-def ctc_alignment(
-    logits: Any, targets: Any, frames: Any, labels: Any, prior: Any = None
-) -> tuple[Any, Any]:
+def ctc_alignment(logits: Any, targets: Any, frames: Any, labels: Any, prior: Any = None) -> tuple[Any, Any]:
     """Negative log-likelihood of the labels under CTC, and how far they have got at each frame.
 
     Args:

@@ -16,6 +16,7 @@ from asr.features import SAMPLE_RATE
 from asr.streaming.buffer import StreamBuffer
 from asr.streaming.engine import FRAME_SAMPLES, Engine
 from asr.streaming.events import Event
+from asr.streaming.looks import BlockLook, looks_of
 from asr.streaming.words import StreamWords
 from asr.tokenizer import Tokenizer
 
@@ -29,12 +30,25 @@ class StreamState:
         silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
         position: Sample of the session at which the stream begins: where another process left it.
         segment: Number of its first segment.
+        watched: Whether `looks` are kept.
+
+    Attributes:
+        looks: Where the model looked in the blocks of the newest chunk.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, engine: Engine, silence_ms: int, position: int = 0, segment: int = 0
+        self,
+        tokenizer: Tokenizer,
+        engine: Engine,
+        silence_ms: int,
+        position: int = 0,
+        segment: int = 0,
+        watched: bool = False,
     ) -> None:
         """Starts with no audio."""
+        self._texts, self._block, self._watched = tokenizer.texts, engine.block, watched
+        self._used = 0
+        self.looks: list[BlockLook] = []
         self.buffer = StreamBuffer(engine.samples, engine.block * FRAME_SAMPLES, position)
         self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment)
         self.keep_from = position  # sample from which on audio is needed to recognise the open segment again
@@ -68,7 +82,8 @@ class StreamState:
         """The next chunk, its encoder frames to use, and whether the step's state starts anew with it."""
         fresh, self._fresh = self._fresh, False
         self._start_ms = _ms(self.buffer.position)
-        return *self.buffer.take(), fresh
+        samples, self._used = self.buffer.take()
+        return samples, self._used, fresh
 
     def accept(self, row: Mapping[str, NDArray[Any]]) -> list[Event]:
         """Adds what the step gave for the chunk that was taken: one row of the engine's outputs.
@@ -78,6 +93,8 @@ class StreamState:
         """
         now_ms = _ms(self.buffer.position)
         self._heard_ms = max(self._heard_ms, now_ms)
+        if self._watched:
+            self.looks = looks_of(row, self._start_ms, self._block, self._used, self._texts)
         events, restart_ms = self.words.accept(row, self._start_ms, now_ms)
         if restart_ms is not None:
             self._restart(restart_ms * SAMPLE_RATE // 1000)

@@ -58,9 +58,7 @@ class JaxStep:
         weights = [v.value for v in self.variables]
         slots = {name: [s.value for s in values] for name, values in self.slots.items()}
         fixed = [v.value for v in self._fixed]
-        weights, slots, values = self._program(
-            weights, slots, fixed, inputs, block=block, delay_penalty=delay_penalty
-        )
+        weights, slots, values = self._program(weights, slots, fixed, inputs, block=block, delay_penalty=delay_penalty)
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
         for name, found in slots.items():

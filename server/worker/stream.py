@@ -4,9 +4,11 @@ from collections import deque
 
 import numpy as np
 
+from asr.streaming.engine import FRAME_MS
 from asr.streaming.events import Event, Partial
+from asr.streaming.looks import BlockLook
 from asr.streaming.stream import StreamState
-from server.worker.messages import Audio, Finish, Flush, Hypothesis, Reading, Segment, SpokenWord
+from server.worker.messages import Audio, Finish, Flush, Hypothesis, Look, Reading, Segment, SpokenWord
 
 SAMPLE_TYPE = np.dtype("<f4")
 
@@ -78,6 +80,20 @@ class WorkerStream:
 def to_wire(events: list[Event]) -> tuple[Hypothesis | Segment, ...]:
     """Events of recognition as messages."""
     return tuple(_message(event) for event in events)
+
+
+def looks_to_wire(looks: list[BlockLook]) -> tuple[Look, ...]:
+    """Where the model looked as messages: the heads' mean."""
+    return tuple(
+        Look(
+            audio_ms=look.end_ms,
+            frame_ms=float(FRAME_MS),
+            labels=look.labels,
+            weights=tuple(tuple(row) for row in look.weights.mean(axis=1).tolist()),
+            end_probability=look.end_probability,
+        )
+        for look in looks
+    )
 
 
 def _message(event: Event) -> Hypothesis | Segment:

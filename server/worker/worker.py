@@ -17,13 +17,14 @@ from server.worker.messages import (
     Finished,
     Flushed,
     FromWorker,
+    Look,
     Open,
     Recognised,
     Refused,
     Shutdown,
     ToWorker,
 )
-from server.worker.stream import WorkerStream, to_wire
+from server.worker.stream import WorkerStream, looks_to_wire, to_wire
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Worker:
             events = stream.state.accept({name: values[row] for name, values in out.items()})
             stream.since = done
             timing = (1000 * max(0.0, started - arrived[row]), 1000 * (done - started), len(streams))
-            answers.append(self._recognised(stream, events, *timing))
+            answers.append(self._recognised(stream, events, *timing, looks=looks_to_wire(stream.state.looks)))
             answers += self._ends(stream)
         return answers
 
@@ -103,7 +104,8 @@ class Worker:
             return [Refused(stream=message.stream, message=str(error), unsupported=True)]
         if not self._free:
             return [Refused(stream=message.stream, message="expected a free place, all are taken; try again later")]
-        state = StreamState(self.tokenizer, engine, message.silence_ms, message.position, message.segment)
+        place = message.position, message.segment
+        state = StreamState(self.tokenizer, engine, message.silence_ms, *place, watched=message.attention)
         stream = WorkerStream(message.stream, self._free.pop(), message.chunk_ms, state)
         self.streams[message.stream] = stream
         return []
@@ -130,7 +132,13 @@ class Worker:
             return None
 
     def _recognised(
-        self, stream: WorkerStream, events: list[Event], queue_ms: float, compute_ms: float, batch: int
+        self,
+        stream: WorkerStream,
+        events: list[Event],
+        queue_ms: float,
+        compute_ms: float,
+        batch: int,
+        looks: tuple[Look, ...] = (),
     ) -> Recognised:
         return Recognised(
             stream=stream.number,
@@ -140,6 +148,7 @@ class Worker:
             queue_ms=queue_ms,
             compute_ms=compute_ms,
             batch=batch,
+            looks=looks,
         )
 
     def _refused(self, stream: WorkerStream, message: str) -> Refused:

@@ -79,5 +79,5 @@ def test_decoded_labels_agree(both: tuple) -> None:
     for n in range(2):
         for name in ("labels", "frames"):
             np.testing.assert_array_equal(there[f"decoded {name} {n}"], here[f"decoded {name} {n}"])
-        for name in ("log_probs", "end"):
+        for name in ("log_probs", "weights", "end", "done"):
             np.testing.assert_allclose(there[f"decoded {name} {n}"], here[f"decoded {name} {n}"], atol=1e-4)

@@ -81,9 +81,7 @@ def manifest(sounds: list[Path], recogniser: Callable[..., Recognizer]) -> Path:
 def test_transcribe_writes_the_format_asked_for(
     run: Callable, sounds: list[Path], recogniser: Callable, tmp_path: Path, kind: str, ending: str
 ) -> None:
-    expected = [
-        format_transcript(recogniser(640, 3).transcribe(read_blocks(path)), kind, "random") for path in sounds
-    ]
+    expected = [format_transcript(recogniser(640, 3).transcribe(read_blocks(path)), kind, "random") for path in sounds]
     options = ("--format", kind, "--chunk-ms", 640)
     assert run("transcribe", sounds[0], *options) == (0, expected[0], "")
     assert run("transcribe", *sounds, *options, "--output", tmp_path / "out") == (0, "", "")

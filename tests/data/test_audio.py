@@ -34,9 +34,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_audio(path), load_audio(tmp_path / "mono.wav"), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "subtype"), [("a.ogg", "OPUS"), ("a.ogg", "VORBIS"), ("a.mp3", "MPEG_LAYER_III")]
-)
+@pytest.mark.parametrize(("name", "subtype"), [("a.ogg", "OPUS"), ("a.ogg", "VORBIS"), ("a.mp3", "MPEG_LAYER_III")])
 def test_lossy_formats(tmp_path: Path, name: str, subtype: str) -> None:
     soundfile.write(tmp_path / name, tone(16_000, 2.0), 16_000, subtype=subtype)
     samples = load_audio(tmp_path / name)
@@ -70,9 +68,7 @@ def test_without_pyav_the_reason_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "a.webm").write_bytes(b"\x1a\x45\xdf\xa3")
     monkeypatch.setitem(sys.modules, "av", None)  # importing it raises
     for read in (load_audio, audio_seconds):
-        with pytest.raises(
-            AudioError, match=r"a.webm: libsndfile cannot decode it \(.*\) and PyAV, .* not installed"
-        ):
+        with pytest.raises(AudioError, match=r"a.webm: libsndfile cannot decode it \(.*\) and PyAV, .* not installed"):
             read(tmp_path / "a.webm")
 
 
@@ -96,9 +92,7 @@ def test_a_video_without_sound(tmp_path: Path) -> None:
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     for read in (load_audio, audio_seconds):
-        with pytest.raises(
-            AudioError, match=r"silent.mp4: expected audio, got a file without an audio stream"
-        ):
+        with pytest.raises(AudioError, match=r"silent.mp4: expected audio, got a file without an audio stream"):
             read(path)
 
 

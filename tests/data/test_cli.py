@@ -193,14 +193,10 @@ def test_synthesize(run: Run, tmp_path: Path, synthesisers: Callable[..., Path])
     assert (status, err) == (0, "")
 
 
-def test_synthesize_with_failures_is_status_1(
-    run: Run, tmp_path: Path, synthesisers: Callable[..., Path]
-) -> None:
+def test_synthesize_with_failures_is_status_1(run: Run, tmp_path: Path, synthesisers: Callable[..., Path]) -> None:
     synthesisers("sys.exit('cannot') if 'slt' in arguments else None")
     (tmp_path / "t.txt").write_text("Hello there.\n")
-    status, out, err = run(
-        "synthesize", tmp_path / "t.txt", "-o", tmp_path / "out", "--voices", "flite", "--count", 8
-    )
+    status, out, err = run("synthesize", tmp_path / "t.txt", "-o", tmp_path / "out", "--voices", "flite", "--count", 8)
     assert status == 1
     assert out.startswith("Made ")
     assert "flite: exit status 1: cannot\nfailed: " in err

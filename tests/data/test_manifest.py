@@ -48,9 +48,7 @@ def test_reads_the_splits_asked_for(tmp_path: Path) -> None:
 
 
 def test_absolute_paths_and_urls_stay(tmp_path: Path) -> None:
-    path = write_lines(
-        tmp_path, RECORD | {"audio": "/a.wav"}, RECORD | {"id": "b", "audio": "s3://x/b"}, audio=False
-    )
+    path = write_lines(tmp_path, RECORD | {"audio": "/a.wav"}, RECORD | {"id": "b", "audio": "s3://x/b"}, audio=False)
     assert [u.audio for u in read_manifest(path, check_audio=False)] == ["/a.wav", "s3://x/b"]
 
 

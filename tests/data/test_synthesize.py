@@ -78,9 +78,7 @@ def test_other_settings_are_refused(synthesisers: Install, text: Path, tmp_path:
     output = tmp_path / "out"
     synthesize(text, output, CONFIG)
     before = files(output)
-    with pytest.raises(
-        SynthesisError, match=r"out: holds a run that differs in voices, seed; take another folder"
-    ):
+    with pytest.raises(SynthesisError, match=r"out: holds a run that differs in voices, seed; take another folder"):
         synthesize(text, output, replace(CONFIG, seed=2, voices=("flite",)))
     text.write_text("something else\n")
     with pytest.raises(SynthesisError, match=r"differs in text_sha256"):
@@ -131,9 +129,7 @@ def test_a_run_that_only_fails_gives_up(
 
 def test_speech_that_is_no_audio(synthesisers: Install, text: Path, tmp_path: Path) -> None:
     synthesisers("open(arguments[arguments.index('-o') + 1], 'w').write('hm'); sys.exit(0)")
-    with pytest.raises(
-        SynthesisError, match=r"1 utterances failed in a row, the last: flite:\w+: .*speech.wav"
-    ):
+    with pytest.raises(SynthesisError, match=r"1 utterances failed in a row, the last: flite:\w+: .*speech.wav"):
         synthesize(text, tmp_path / "out", SynthesisConfig(voices=("flite",), count=1))
 
 

@@ -38,9 +38,7 @@ def test_examples(text: str, expected: str) -> None:
     assert normalise(text) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "name"), [("да", "CYRILLIC SMALL LETTER DE"), ("٣", "ARABIC-INDIC DIGIT THREE")]
-)
+@pytest.mark.parametrize(("text", "name"), [("да", "CYRILLIC SMALL LETTER DE"), ("٣", "ARABIC-INDIC DIGIT THREE")])
 def test_other_scripts_are_refused_by_name(text: str, name: str) -> None:
     with pytest.raises(TextError, match=name):
         normalise(f"hello {text}")

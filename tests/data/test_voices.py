@@ -36,9 +36,7 @@ def test_choice_of_nothing(synthesisers: Install) -> None:
     synthesisers()
     with pytest.raises(SynthesisError, match=r"flite has no voice that matches 'xy\*'; it has kal16, slt"):
         choose_voices(["flite:xy*"])
-    with pytest.raises(
-        SynthesisError, match=r"unknown synthesiser 'siri': expected one of espeak-ng, flite, festival"
-    ):
+    with pytest.raises(SynthesisError, match=r"unknown synthesiser 'siri': expected one of espeak-ng, flite, festival"):
         choose_voices(["siri"])
 
 

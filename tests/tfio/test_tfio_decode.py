@@ -105,9 +105,7 @@ def test_remote_manifest_names_the_line_of_a_missing_file() -> None:
     record = {"id": "u", "audio": "gone.flac", "seconds": 0.5, "speaker": "s", "text": "a", "split": "train"}
     with tf.io.gfile.GFile("ram://broken/manifest.jsonl", "wb") as file:
         file.write(json.dumps(record).encode() + b"\n")
-    with pytest.raises(
-        ManifestError, match=r"ram://broken/manifest.jsonl:1: audio: no such file: ram://broken/gone"
-    ):
+    with pytest.raises(ManifestError, match=r"ram://broken/manifest.jsonl:1: audio: no such file: ram://broken/gone"):
         read_remote_manifest("ram://broken/manifest.jsonl")
     assert len(read_remote_manifest("ram://broken/manifest.jsonl", check_audio=False)) == 1
 

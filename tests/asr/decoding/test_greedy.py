@@ -14,7 +14,7 @@ from asr.streaming.engine import compiled
 from asr.transducer.model import Transducer
 
 LOOKBACK = 4
-NAMES = ("labels", "log_probs", "frames", "end")
+NAMES = ("labels", "log_probs", "frames", "weights", "end", "done")
 
 
 def utterances(batch: int, frames: int, seed: int = 0) -> np.ndarray:
@@ -41,14 +41,18 @@ def reference(model: Transducer, encoded: np.ndarray, block: int, bias: float = 
     state = model.predictor.initial_state(1)
     found: list[dict[str, Any]] = []
     for n in range(len(encoded) // block):
-        out: dict[str, Any] = {"labels": [], "log_probs": [], "frames": [], "end": None}
+        out: dict[str, Any] = {"labels": [], "log_probs": [], "frames": [], "weights": [], "end": None}
         while True:
             logits, weights = model.joint.attend_stream(state, windows[:, n], mask[:, n])
             logits, weights = np.asarray(logits, np.float64)[0], np.asarray(weights)[0]
             end = 1.0 / (1.0 + np.exp(-(logits[0] + bias)))
             out["end"] = end if out["end"] is None else out["end"]
-            if end >= 0.5 or len(out["labels"]) == labels_limit(block):
+            if len(out["labels"]) == labels_limit(block):
                 break
+            out["done"] = end
+            if end >= 0.5:
+                break
+            out["weights"].append(weights)
             share = np.exp(logits[1:]) / np.exp(logits[1:]).sum()
             out["labels"].append(int(share.argmax()))
             state = model.predictor.step(ops.full((1,), out["labels"][-1], "int32"), state)
@@ -65,7 +69,11 @@ def check(result: dict[str, Any], row: int, expected: list[dict[str, Any]]) -> N
         assert np.all(result["labels"][row, n, count:] == -1)
         np.testing.assert_allclose(result["log_probs"][row, n, :count], block["log_probs"], atol=1e-4)
         assert result["frames"][row, n, :count].tolist() == block["frames"]
-        assert result["end"][row, n] == pytest.approx(block["end"], abs=1e-4)
+        if count:
+            np.testing.assert_allclose(result["weights"][row, n, :count], block["weights"], atol=1e-5)
+        assert not result["weights"][row, n, count:].any()
+        for name in ("end", "done"):
+            assert result[name][row, n] == pytest.approx(block[name], abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -86,7 +94,7 @@ def test_compiled_decoding_is_the_same(mode: str, make_model: Callable) -> None:
     expected, result = decode(model, encoded, 8), decode(model, encoded, 8, mode=mode)
     for name in ("labels", "frames"):
         np.testing.assert_array_equal(result[name], expected[name])
-    for name in ("log_probs", "end"):
+    for name in ("log_probs", "weights", "end", "done"):
         np.testing.assert_allclose(result[name], expected[name], atol=1e-4)
 
 

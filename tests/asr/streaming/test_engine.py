@@ -155,7 +155,9 @@ def test_outputs_have_their_shapes(engine: Engine) -> None:
         "labels": (3, 2, 6),
         "log_probs": (3, 2, 6),
         "frames": (3, 2, 6),
+        "weights": (3, 2, 6, 2, 4 + 8),
         "end": (3, 2),
+        "done": (3, 2),
     }
     assert [v.shape for v in values_of(state)] == [v.shape for v in values_of(engine.initial_state())]
 

@@ -59,9 +59,7 @@ def test_minutes_are_counted_from_now(train: Callable[..., FakeTrainer]) -> None
     assert until is not None and 115 < until - time.time() <= 120
 
 
-def test_handlers_come_back_after_an_error(
-    train: Callable[..., FakeTrainer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_handlers_come_back_after_an_error(train: Callable[..., FakeTrainer], monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(self: FakeTrainer, until: float | None) -> None:
         raise ValueError("no data")
 

@@ -49,9 +49,7 @@ def test_table(tmp_path: Path, record: Callable[..., Path]) -> None:
 def test_broken_table(tmp_path: Path) -> None:
     for line in ("a.wav", "\ttext", "a\tb\tc\td"):
         (tmp_path / "transcripts.tsv").write_text(f"\n{line}\n")
-        with pytest.raises(
-            CorpusError, match=r"transcripts.tsv:2: expected 'AUDIO<tab>TEXT\[<tab>SPEAKER\]', got"
-        ):
+        with pytest.raises(CorpusError, match=r"transcripts.tsv:2: expected 'AUDIO<tab>TEXT\[<tab>SPEAKER\]', got"):
             list(read_folder(tmp_path))
 
 

@@ -25,9 +25,7 @@ def corpus(tmp_path: Path) -> Path:
     ("recordings", "ending", "other"),
     [("wav48_silence_trimmed", "_mic1.flac", "_mic2.flac"), ("wav48", ".wav", ".log")],
 )
-def test_both_layouts(
-    corpus: Path, record: Callable[..., Path], recordings: str, ending: str, other: str
-) -> None:
+def test_both_layouts(corpus: Path, record: Callable[..., Path], recordings: str, ending: str, other: str) -> None:
     for name in ("p225_001", "p226_002"):
         record(f"{recordings}/{name[:4]}/{name}{ending}", rate=48_000)
         (corpus / recordings / name[:4] / f"{name}{other}").touch()
@@ -55,7 +53,5 @@ def test_texts_without_a_recording_or_words_are_skipped(corpus: Path, record: Ca
 
 
 def test_no_recordings(corpus: Path) -> None:
-    with pytest.raises(
-        CorpusError, match=r"expected txt/SPEAKER/\*.txt, and wav48_silence_trimmed/ or wav48/"
-    ):
+    with pytest.raises(CorpusError, match=r"expected txt/SPEAKER/\*.txt, and wav48_silence_trimmed/ or wav48/"):
         list(read_vctk(corpus))

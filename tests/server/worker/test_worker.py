@@ -209,3 +209,15 @@ def test_opening_again_starts_anew(
     run(worker, opened(1), audio(1, sounds[1][:30_000]))
     answers = run(worker, opened(1), audio(1, sounds[0]), Finish(stream=1))
     assert said(segments(answers, 1)) == expected(recogniser(CHUNK_MS, silence_ms=SILENCE_MS), sounds[0])
+
+
+def test_where_the_model_looked_is_told_to_those_who_ask(worker: Worker, make_audio: Callable) -> None:
+    samples = make_audio(2.0, 3)
+    answers = run(worker, opened(1, attention=True), opened(2), audio(1, samples), audio(2, samples))
+    assert not any(a.looks for a in answers if isinstance(a, Recognised) and a.stream == 2)
+    looks = [look for a in answers if isinstance(a, Recognised) and a.stream == 1 for look in a.looks]
+    assert len(looks) >= 12 and all(look.frame_ms == 80.0 for look in looks)  # more: a restart hears some again
+    assert any(look.labels for look in looks)
+    for look in looks:
+        assert len(look.weights) == len(look.labels) and 0.0 <= look.end_probability <= 1.0
+        assert all(sum(row) == pytest.approx(1.0, abs=1e-4) and len(row) == 4 + 2 for row in look.weights)
