@@ -125,7 +125,7 @@ def test_place_in_the_window_matters(joint: BlockJoint) -> None:
 def test_what_is_expected_without_audio_is_the_label_distribution_of_no_context(joint: BlockJoint) -> None:
     _, states = case(8, 3)
     states = ops.convert_to_tensor(states)
-    joint.output_bias.assign(np.linspace(-1.0, 1.0, 1 + VOCABULARY))
+    assert np.any(joint.output_bias)  # or it might be left out unseen
     found = np.asarray(joint.expected(states))
     logits = np.asarray(joint.logits(states, ops.zeros((2, 1, 3, JOINT))))[:, 0] + np.asarray(joint.output_bias)
     labels = np.exp(logits[..., 1:])
