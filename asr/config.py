@@ -12,6 +12,22 @@ from asr.errors import ConfigError
 
 T = TypeVar("T")
 
+# What the block joint may attend by (asr.transducer.mechanisms), and the encoder (asr.attention.windowed and
+# windowed_area).
+BLOCK_ATTENTIONS = (
+    "multi_head",
+    "additive",
+    "dot",
+    "general",
+    "scaled_dot",
+    "local_m",
+    "local_p",
+    "monotonic",
+    "mocha",
+    "area",
+)
+ENCODER_ATTENTIONS = ("windowed", "area")
+
 
 def _positive(config: Any, *names: str) -> None:
     for name in names:
@@ -23,6 +39,11 @@ def _fraction(config: Any, *names: str) -> None:
     for name in names:
         if not 0.0 <= getattr(config, name) < 1.0:
             raise ConfigError(f"{name}: expected a number in [0, 1), got {getattr(config, name)}")
+
+
+def _one_of(config: Any, name: str, known: tuple[str, ...]) -> None:
+    if getattr(config, name) not in known:
+        raise ConfigError(f"{name}: expected one of {', '.join(known)}, got {getattr(config, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,11 @@ class ModelConfig:
         characters: Symbols of the character CTC head, without its blank.
         context_feedback: Whether the predictor also sees the context each label was emitted with, as in the original
             paper; such a model is trained with the objective "viterbi" only.
+        attention: How the block joint attends: one of `BLOCK_ATTENTIONS`.
+        encoder_attention: How the encoder attends: one of `ENCODER_ATTENTIONS`.
+        attention_radius: D, frames on each side of the place that local_m and local_p look at.
+        attention_chunk: w, frames of MoChA's chunk.
+        attention_span: A, frames of the largest area.
         dropout: Rate on the branches of the encoder, in training.
         drop_path: Rate at which the last layer's branches are skipped, in training; lower layers less, linearly.
         label_dropout: Rate on the predictor's label embedding, in training.
@@ -65,6 +91,11 @@ class ModelConfig:
     vocabulary: int = 256
     characters: int = 28
     context_feedback: bool = False
+    attention: str = "multi_head"
+    encoder_attention: str = "windowed"
+    attention_radius: int = 6
+    attention_chunk: int = 4
+    attention_span: int = 4
     dropout: float = 0.0
     drop_path: float = 0.0
     label_dropout: float = 0.2
@@ -79,6 +110,11 @@ class ModelConfig:
             raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")
         if self.joint_dim % self.heads:
             raise ConfigError(f"joint_dim: expected a multiple of heads = {self.heads}, got {self.joint_dim}")
+        _one_of(self, "attention", BLOCK_ATTENTIONS)
+        _one_of(self, "encoder_attention", ENCODER_ATTENTIONS)
+        if self.attention == "dot" and self.predictor_dim != self.joint_dim:
+            expected = f"joint_dim = {self.joint_dim}, for dot attention compares the two"
+            raise ConfigError(f"predictor_dim: expected {expected}, got {self.predictor_dim}")
 
 
 def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from asr.attention.interface import Attention, with_state
+from asr.attention.masking import MASKED, per_query
 from asr.attention.rotary import rotate, rotation
 from asr.fused import fused
-
-MASKED = -1e9  # added to scores of keys that must not be seen; finite, so that a row without keys stays finite
 
 
 def chunk_mask(frames: int, chunk: Any, left: int, lengths: Any) -> Any:
@@ -46,7 +46,8 @@ def _weights(scores: Any, mask: Any, scale: Any) -> Any:
     return ops.cast(ops.softmax(masked, axis=-1), scores.dtype)
 
 
-class WindowedSelfAttention(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="earshot")
+class WindowedSelfAttention(Attention):
     """Multi-head self-attention over a chunk and a left window, with rotary positions.
 
     Vaswani et al. 2017 (1706.03762), section 3.2, restricted to a window; positions by Su et al. 2021. Whole
@@ -67,9 +68,9 @@ class WindowedSelfAttention(keras.layers.Layer):
         self.dim, self.heads, self.left = dim, heads, left
         self.head_dim = dim // heads
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         """Makes the projections for inputs [B, S, D]."""
-        self.qkv = self.add_weight(shape=(input_shape[-1], 3 * self.dim), name="qkv")
+        self.qkv = self.add_weight(shape=(query_shape[-1], 3 * self.dim), name="qkv")
         self.output_kernel = self.add_weight(shape=(self.dim, self.dim), name="output")
 
     def _project(self, x: Any) -> list[Any]:
@@ -84,25 +85,48 @@ class WindowedSelfAttention(keras.layers.Layer):
         query = _rotated(query, cosine[-count:], sine[-count:])
         key = _rotated(key, cosine, sine)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        scale = ops.convert_to_tensor(self.head_dim**-0.5, "float32")
-        weights = _weights(scores, mask, scale)
-        context = ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3)))  # [B, H, Q, d]
+        mixed, weights = self._weigh(scores, mask)
+        context = ops.matmul(mixed, ops.transpose(value, (0, 2, 1, 3)))  # [B, H, Q, d]
         context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, count, self.dim))
         return ops.matmul(context, self.output_kernel), weights
 
-    def call(self, x: Any, mask: Any) -> Any:
-        """Attends over whole recordings.
+    def _weigh(self, scores: Any, mask: Any) -> tuple[Any, Any]:
+        """What values are multiplied with, and what is shown, both like scores [B, H, Q, K]; mask [B, Q, K]."""
+        weights = _weights(scores, mask, ops.convert_to_tensor(self.head_dim**-0.5, "float32"))
+        return weights, weights
+
+    def call(
+        self,
+        query: Any,
+        value: Any = None,
+        key: Any = None,
+        mask: Any = None,
+        state: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, ...]:
+        """Attends over whole recordings; streams go through `step`.
 
         Args:
-            x: [B, S, D].
-            mask: [B, S, S] bool, from `chunk_mask`.
+            query: [B, S, D], S known.
+            value: None, or the query again: it attends to itself.
+            key: None.
+            mask: [B, S, S] bool, from `chunk_mask`; or [B, S], frames that exist; None: all.
+            state: Not used.
+            training: Not used.
 
         Returns:
-            [B, S, D].
+            [B, S, D] and weights [B, H, S, S].
+
+        Raises:
+            ValueError: for another key or value.
         """
-        rope = rotation(0, x.shape[1], self.head_dim)
-        query, key, value = self._project(x)
-        return self._attend(query, key, value, mask, rope)[0]
+        if key is not None or (value is not None and value.shape != query.shape):
+            raise ValueError("windowed self-attention: expected one sequence as query and value, got others too")
+        mask = ops.ones_like(query[..., 0], "bool") if mask is None else mask
+        rope = rotation(0, query.shape[1], self.head_dim)
+        asked, keys, values = self._project(query)
+        context, weights = self._attend(asked, keys, values, per_query(mask, query), rope)
+        return with_state(context, weights, state, state)
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """An empty cache: keys and values [B, L, D]."""
@@ -135,3 +159,7 @@ class WindowedSelfAttention(keras.layers.Layer):
         rope = rotation(0, span, self.head_dim)
         output, _ = self._attend(query, ops.reshape(keys, heads), ops.reshape(values, heads), mask, rope)
         return output, {"keys": keys[:, chunk:], "values": values[:, chunk:]}
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return super().get_config() | {"dim": self.dim, "heads": self.heads, "left": self.left}

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from asr.attention.windowed import WindowedSelfAttention
+from asr.attention.windowed_area import WindowedAreaAttention
 from asr.encoder.normalisation import add_and_norm, layer_norm, normalise
 from asr.fused import fused
 
@@ -45,6 +46,7 @@ class ConformerLayer(keras.layers.Layer):
         left: L, frames of the attention's left window.
         dropout: Rate on each branch's output, in training.
         drop_path: Rate at which a recording skips a branch, in training (Huang et al. 2016, 1603.09382).
+        span: Frames of the largest area that the attention sees as one; None: single frames, as in the paper.
     """
 
     def __init__(
@@ -56,13 +58,17 @@ class ConformerLayer(keras.layers.Layer):
         left: int,
         dropout: float = 0.0,
         drop_path: float = 0.0,
+        span: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Keeps the sizes; weights are made in `build`."""
         super().__init__(**kwargs)
         self.dim, self.hidden, self.kernel = dim, dim * feed_forward, kernel
         self.dropout, self.drop_path = dropout, drop_path
-        self.attention = WindowedSelfAttention(dim, heads, left, name="attention")
+        if span is None:
+            self.attention = WindowedSelfAttention(dim, heads, left, name="attention")
+        else:
+            self.attention = WindowedAreaAttention(dim, heads, left, span, name="attention")
         self.seed = keras.random.SeedGenerator()
 
     def build(self, input_shape: Any) -> None:
@@ -84,7 +90,7 @@ class ConformerLayer(keras.layers.Layer):
     def call(self, x: Any, mask: Any, training: bool = False) -> Any:
         """Whole recordings: x [B, S, D], mask [B, S, S] -> [B, S, D]."""
         past = ops.zeros((x.shape[0], self.kernel - 1, self.dim), x.dtype)
-        return self._layer(x, lambda h: self.attention(h, mask), past, training)[0]
+        return self._layer(x, lambda h: self.attention(h, mask=mask)[0], past, training)[0]
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams."""

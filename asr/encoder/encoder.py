@@ -41,7 +41,8 @@ class Encoder(keras.layers.Layer):
     def _layer(self, name: str, left: int, drop_path: float) -> ConformerLayer:
         c = self.config
         sizes = (c.dim, c.heads, c.feed_forward, c.kernel, left)
-        return ConformerLayer(*sizes, dropout=c.dropout, drop_path=drop_path, name=name)
+        span = c.attention_span if c.encoder_attention == "area" else None
+        return ConformerLayer(*sizes, dropout=c.dropout, drop_path=drop_path, span=span, name=name)
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs [B, T, 80]."""

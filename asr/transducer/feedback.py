@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from asr.attention.windowed import MASKED
+from asr.attention.masking import MASKED
 from asr.fused import fused
 from asr.objectives.viterbi import labels_before_end
 from asr.transducer.gru import gru_step
@@ -75,14 +75,24 @@ def _along(
     """
     inputs = predictor.inputs(labels, training=training)  # [B, U + 1, 3P]
     first = predictor.advance(inputs[:, 0], ops.zeros_like(inputs[:, 0, : predictor.dim]))
-    weights = [joint.query * joint.head_dim**-0.5, predictor.recurrent, predictor.bias, predictor.feedback]
-    weights = [ops.convert_to_tensor(w) for w in weights]
+    windows: tuple[Any, ...]
+    if joint.attention == "multi_head":  # the whole step in one kernel
+        weights = [joint.query * joint.head_dim**-0.5, predictor.recurrent, predictor.bias, predictor.feedback]
+        weights = [ops.convert_to_tensor(w) for w in weights]
+        windows = joint.keys_values(heard)
+    else:
+        windows = (heard,)
 
     def step(state: Any, label: Any) -> tuple[Any, Any]:
-        state, context = _emit(state, *label, *weights)
+        if joint.attention == "multi_head":
+            state, context = _emit(state, *label, *weights)
+        else:
+            x, window, exists = label
+            context, _ = joint.listen(state, window, exists)
+            state = predictor.advance(x, state, context)
         return state, ops.concatenate([state, context], axis=-1)
 
-    by_label = (inputs[:, 1:], *joint.keys_values(heard), mask)
+    by_label = (inputs[:, 1:], *windows, mask)
     scan = ops.scan if keras.backend.backend() == "jax" else _unrolled
     _, found = scan(step, first, tuple(ops.moveaxis(x, 1, 0) for x in by_label))
     states, contexts = ops.split(ops.moveaxis(found, 0, 1), [predictor.dim], axis=-1)

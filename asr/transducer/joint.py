@@ -1,10 +1,11 @@
 """The block joint: attention from the predictor's state over a block and a window before it.
 
-Multi-head attention inside the chunk, after CHAT (arXiv 2602.24245) and chunked AED (2309.08436); end-of-block is
-factorised from the labels as in HAT (Variani et al. 2020, 2003.07705): sigmoid for <e>, softmax for the labels.
+Multi-head attention inside the chunk, after CHAT (arXiv 2602.24245) and chunked AED (2309.08436), or by configuration
+another mechanism (`asr.transducer.mechanisms`); end-of-block is factorised from the labels as in HAT (Variani et al.
+2020, 2003.07705): sigmoid for <e>, softmax for the labels.
 
 Letters: B batch, S encoder frames, W frames per block, N blocks, K = lookback + W frames attended to, U labels,
-D encoder width, P predictor width, J joint width, H heads, V vocabulary.
+D encoder width, P predictor width, J joint width, H heads (1 in mechanisms without heads), V vocabulary.
 """
 
 from typing import Any
@@ -13,9 +14,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from asr.attention.windowed import MASKED
+from asr.attention.area import mixture
+from asr.attention.blockwise import block_index
+from asr.attention.masking import MASKED
 from asr.config import ModelConfig
 from asr.fused import fused
+from asr.transducer.mechanisms import PROJECTED, block_mechanism, block_middle
 
 MAX_BLOCK = 8  # frames: the largest block, 640 ms; longer chunks hold several blocks
 
@@ -59,11 +63,14 @@ class BlockJoint(keras.layers.Layer):
         self.heads, self.lookback, self.vocabulary = config.heads, config.lookback_frames, config.vocabulary
         self.dim, self.predictor_dim, self.joint_dim = config.dim, config.predictor_dim, config.joint_dim
         self.head_dim = self.joint_dim // self.heads
+        self.attention, self.radius, self.span = config.attention, config.attention_radius, config.attention_span
+        self.mechanism = block_mechanism(config)
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights."""
         j = self.joint_dim
-        self.query = self.add_weight(shape=(self.predictor_dim, j), name="query")
+        if self.attention in PROJECTED:
+            self.query = self.add_weight(shape=(self.predictor_dim, j), name="query")
         self.key_value = self.add_weight(shape=(self.dim, 2 * j), name="key_value")
         # Encoder frames carry no absolute position; a key's place relative to the block's start is learnt.
         self.place = self.add_weight(shape=(self.lookback + MAX_BLOCK, j), initializer="glorot_uniform", name="place")
@@ -72,6 +79,9 @@ class BlockJoint(keras.layers.Layer):
         self.hidden_bias = self.add_weight(shape=(j,), initializer="zeros", name="hidden_bias")
         self.output_kernel = self.add_weight(shape=(j, 1 + self.vocabulary), name="output")
         self.output_bias = self.add_weight(shape=(1 + self.vocabulary,), initializer="zeros", name="output_bias")
+        if self.mechanism is not None:
+            asked = j if self.attention in PROJECTED else self.predictor_dim
+            self.mechanism.build((None, None, asked), (None, None, j))
 
     def frames(self, encoded: Any) -> Any:
         """Keys and values of encoder frames: [B, S, D] -> [B, S, 2J]."""
@@ -88,20 +98,46 @@ class BlockJoint(keras.layers.Layer):
         Returns:
             Contexts [B, N, U + 1, J] and weights [B, N, H, U + 1, K].
         """
+        if self.mechanism is not None:
+            return self._attend_by(states, frames, mask)
         count, width = frames.shape[1], states.shape[1]
         keys, values = self.keys_values(frames)
         states = ops.cast(states, keys.dtype)
         query = ops.matmul(states, self.query) * self.head_dim**-0.5
         query = ops.transpose(ops.reshape(query, (-1, width, self.heads, self.head_dim)), (0, 2, 1, 3))
-        weights = _attention(ops.matmul(query[:, None], keys), mask)  # [B, N, H, U + 1, K]
-        context = ops.transpose(ops.matmul(weights, values), (0, 1, 3, 2, 4))  # [B, N, U + 1, H, d]
+        mixed, weights = self.weigh(ops.matmul(query[:, None], keys), mask)  # [B, N, H, U + 1, K]
+        context = ops.transpose(ops.matmul(mixed, values), (0, 1, 3, 2, 4))  # [B, N, U + 1, H, d]
         return ops.reshape(context, (-1, count, width, self.joint_dim)), weights
+
+    def weigh(self, scores: Any, mask: Any) -> tuple[Any, Any]:
+        """What values are multiplied with and each frame's weight: scores [B, N, H, U + 1, K] -> two like them."""
+        if self.attention == "area":
+            mixed, weights = mixture(self.span)(ops.cast(scores, "float32"), mask[:, :, None, None])
+            return ops.cast(mixed, scores.dtype), ops.cast(weights, scores.dtype)
+        weights = _attention(scores, mask)
+        return weights, weights
+
+    def _attend_by(self, states: Any, frames: Any, mask: Any) -> tuple[Any, Any]:
+        """As `attend`, by the mechanism's layer; called as a function, so that all stays in the frames' dtype."""
+        assert self.mechanism is not None
+        keys, values = self.placed(frames)
+        states = ops.cast(states, keys.dtype)
+        if self.attention in PROJECTED:
+            states = ops.matmul(states, self.query)
+        if self.attention == "local_m":
+            mask = block_middle(mask, self.lookback, self.radius)
+        context, weights = self.mechanism.call(states[:, None], values, key=keys, mask=mask)  # [B, N, U + 1, J or K]
+        return context, weights[:, :, None]
+
+    def placed(self, frames: Any) -> tuple[Any, Any]:
+        """Keys, their places added, and values: [B, N, K, 2J] -> two [B, N, K, J]."""
+        keys, values = ops.split(frames, 2, axis=-1)
+        return keys + ops.cast(self.place, keys.dtype)[: frames.shape[2]], values
 
     def keys_values(self, frames: Any) -> tuple[Any, Any]:
         """By head: [B, N, K, 2J] -> keys, their places added, [B, N, H, d, K], and values [B, N, H, K, d]."""
         count, span = frames.shape[1:3]
-        keys, values = ops.split(frames, 2, axis=-1)
-        keys = keys + ops.cast(self.place, keys.dtype)[:span]
+        keys, values = self.placed(frames)
         split = (-1, count, span, self.heads, self.head_dim)
         keys = ops.transpose(ops.reshape(keys, split), (0, 1, 3, 4, 2))
         return keys, ops.transpose(ops.reshape(values, split), (0, 1, 3, 2, 4))
@@ -191,8 +227,6 @@ class BlockJoint(keras.layers.Layer):
 
     def blocks(self, frames: Any, block: int) -> tuple[Any, Any]:
         """Windows of every block: [B, S, 2J] -> [B, N, K, 2J] and a mask [1, N, K] of the frames that exist."""
-        count = frames.shape[1] // block
-        index = np.arange(count)[:, None] * block + np.arange(-self.lookback, block)[None, :]  # [N, K]
+        index = block_index(frames.shape[1], block, self.lookback)  # [N, K]
         windows = ops.take(frames, np.maximum(index, 0).reshape(-1), axis=1)
-        shape = (-1, count, self.lookback + block, frames.shape[2])
-        return ops.reshape(windows, shape), ops.convert_to_tensor(index >= 0)[None]
+        return ops.reshape(windows, (-1, *index.shape, frames.shape[2])), ops.convert_to_tensor(index >= 0)[None]

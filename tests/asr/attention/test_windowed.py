@@ -38,7 +38,7 @@ def stream(attention: WindowedSelfAttention, x: np.ndarray, chunk: int) -> tuple
 def whole(attention: WindowedSelfAttention, x: np.ndarray, chunk: int, lengths: list[int] | None = None) -> np.ndarray:
     lengths = lengths or [x.shape[1]] * len(x)
     mask = chunk_mask(x.shape[1], chunk, LEFT, ops.convert_to_tensor(lengths, "int32"))
-    return np.asarray(attention(ops.convert_to_tensor(x), mask))
+    return np.asarray(attention(ops.convert_to_tensor(x), mask=mask)[0])
 
 
 @given(st.integers(1, 20), st.integers(1, 24), st.integers(0, 12), st.lists(st.integers(0, 20), min_size=1, max_size=3))
