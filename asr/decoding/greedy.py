@@ -115,7 +115,7 @@ def decode_block(
         state["predictor"],
         ops.full((batch, limit), -1, "int32"),
         ops.zeros((batch, limit)),
-        ops.zeros((batch, limit, joint.heads, window.shape[1])),
+        ops.zeros((batch, limit, joint.weight_heads, window.shape[1])),
         (ops.zeros((batch,)), ops.zeros((batch,))),
     )
     _, _, predictor, labels, log_probs, looks, (first, done) = ops.while_loop(more, emit, start)

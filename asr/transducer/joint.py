@@ -65,6 +65,7 @@ class BlockJoint(keras.layers.Layer):
         self.head_dim = self.joint_dim // self.heads
         self.attention, self.radius, self.span = config.attention, config.attention_radius, config.attention_span
         self.mechanism = block_mechanism(config)
+        self.weight_heads = self.heads if self.mechanism is None else 1  # by which `attend` gives weights
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights."""
