@@ -34,9 +34,19 @@ def plot(results: Sequence[Result], target_ms: float | None, path: Path) -> None
     _draw_against_streams(against, drawn)
     for axes, line in ((distribution, "axvline"), (against, "axhline")):
         axes.grid(alpha=0.3)
+        _label_decades(axes.xaxis if axes is distribution else axes.yaxis)
         if target_ms is not None:
             getattr(axes, line)(target_ms, color="grey", linestyle="--", linewidth=1)
     figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def _label_decades(axis: Any) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5 of each decade, in plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _draw_distributions(axes: Any, results: Sequence[Result]) -> None:

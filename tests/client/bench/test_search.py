@@ -48,8 +48,12 @@ def test_a_server_without_a_limit_of_ours() -> None:
 
 def test_no_time_left() -> None:
     server = Server(40)
-    assert asyncio.run(largest(server.run, 500.0, {8: True, 16: False, 32: True}, lambda: False)) == 8
+    assert asyncio.run(largest(server.run, 500.0, {8: True, 16: False, 32: True}, lambda: False)) == 32
     assert server.tried == []
+
+
+def test_an_unlucky_try_with_few_streams_decides_nothing() -> None:
+    assert search(Server(40), {1: False, 8: True, 32: True, 64: False}) == 40
 
 
 def test_what_holds() -> None:
