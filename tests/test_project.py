@@ -85,6 +85,12 @@ def test_constraints_pin_what_the_makefile_installs() -> None:
             assert requirement.specifier.contains(pins[requirement.name]), requirement
 
 
+def test_make_system_installs_what_tests_are_skipped_without() -> None:
+    (packages,) = re.findall(r"^DEBIAN_PACKAGES := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    wanted = {"pulseaudio", "pulseaudio-utils", "libasound2-plugins", "libportaudio2", "chromium"}
+    assert wanted <= set(packages.replace("\\\n", " ").split())
+
+
 @pytest.mark.parametrize("target", PYPROJECT["project"]["scripts"].values())
 def test_commands_resolve(target: str) -> None:
     module, function = target.split(":")

@@ -18,7 +18,7 @@ SERVER: dict[str, list[str]] = {
     "kills": COMMON,
     "drops": COMMON,
     "sessions": COMMON,
-    "day": ["--max-streams", "1", "--batch", "1", "--chunk-ms", "640", "--session-s", "1e7"],
+    "day": ["--max-streams", "1", "--batch", "1", "--session-s", "1e7"],
 }
 
 
@@ -29,6 +29,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=50, help="of kills and of drops")
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--hours", type=float, default=24.0, help="of the simulated day")
+    parser.add_argument("--chunk-ms", type=int, default=640, help="of the simulated day; longer ones are faster")
     parser.add_argument("--workers", type=int, default=1, help="of the server whose workers are killed")
     parser.add_argument("--recordings", type=int, help="of the bundled ones; default: all")
     parser.add_argument("--output", type=Path, default=Path("soak"), help="folder of the results, as JSON")
@@ -62,7 +63,8 @@ async def _run(what: str, options: argparse.Namespace, audio: list[bytes]) -> di
     if what == "kills":
         server = [*SERVER[what], "--workers", str(options.workers)]
         return await kills(lambda: Service(server, options.program), audio, options.runs)
-    async with Service(SERVER[what], options.program) as service:
+    chunk = ["--chunk-ms", str(options.chunk_ms)] if what == "day" else []
+    async with Service([*SERVER[what], *chunk], options.program) as service:
         if what == "drops":
             return await drops(service, audio, options.runs)
         if what == "sessions":

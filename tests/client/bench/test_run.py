@@ -81,7 +81,7 @@ async def test_all_measures(write_speech: WriteSpeech) -> None:
 async def test_streams_play_in_turn_until_the_time_is_over(write_speech: WriteSpeech) -> None:
     recordings = [loaded(write_speech, words) for words in (4, 8, 2)]
     async with FakeServer() as server:
-        result = await run(server, recordings, streams=2, seconds=2.0)
+        result = await run(server, recordings, streams=2, seconds=40.0)
         first = [session.samples for session in server.sessions.values()]
     assert result.sessions == len(first) > 4
     assert result.wer is None
