@@ -1,4 +1,4 @@
-"""The `asr` command: transcribe, evaluate, train, export, curves."""
+"""The `asr` command: transcribe, evaluate, train, export, attend, curves."""
 
 import json
 import logging
@@ -113,6 +113,22 @@ def export(
     from asr.training.export import export_run
 
     export_run(run, output, average)
+
+
+@app.command()
+def attend(
+    file: Annotated[Path, typer.Argument(help="Audio file of any kind.")],
+    output: Annotated[Path, typer.Option(help="Picture to write: .png, .svg, .pdf or .html.")] = Path("attention.png"),
+    words: Annotated[bool, typer.Option("--words", help="A row for each word, not for each wordpiece.")] = False,
+    heads: Annotated[bool, typer.Option("--heads", help="A panel for each head, not their mean.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of the recording, from its start.")] = 30.0,
+    chunk_ms: ChunkOption = "640",
+    model: ModelOption = None,
+) -> None:
+    """Draws where the model looked: log-mel, blocks, attention of each wordpiece, the encoder's windows."""
+    from asr.attention_picture import attend_file
+
+    print(attend_file(file, output, parse_chunk(chunk_ms), model, seconds, words=words, heads=heads))
 
 
 @app.command()

@@ -92,6 +92,17 @@ class ConformerLayer(keras.layers.Layer):
         past = ops.zeros((x.shape[0], self.kernel - 1, self.dim), x.dtype)
         return self._layer(x, lambda h: self.attention(h, mask=mask)[0], past, training)[0]
 
+    def look(self, x: Any, mask: Any) -> tuple[Any, Any]:
+        """As `call`, with the attention's weights [B, H, S, S]."""
+        found: dict[str, Any] = {}
+
+        def attend(h: Any) -> Any:
+            output, found["weights"] = self.attention(h, mask=mask)
+            return output
+
+        past = ops.zeros((x.shape[0], self.kernel - 1, self.dim), x.dtype)
+        return self._layer(x, attend, past, training=False)[0], found["weights"]
+
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams."""
         past = ops.zeros((batch, self.kernel - 1, self.dim), self.compute_dtype)

@@ -6,6 +6,7 @@ layers carry the wordpiece CTC head and feed the block joint.
 Letters: B batch, T log-mel frames (10 ms), S encoder frames (80 ms), D width.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -71,15 +72,30 @@ class Encoder(keras.layers.Layer):
         Returns:
             Lower frames [B, T / 4, D] and upper frames [B, T / 8, D].
         """
+        return self._encode(frames, lengths, chunk, lambda layer, x, mask: layer(x, mask, training=training))
+
+    def look(self, frames: Any, lengths: Any, chunk: Any) -> dict[str, Any]:
+        """Weights of every layer's attention by its name, [B, H, S, S]; arguments as `call`."""
+        found = {}
+
+        def attend(layer: ConformerLayer, x: Any, mask: Any) -> Any:
+            x, found[layer.name] = layer.look(x, mask)
+            return x
+
+        self._encode(frames, lengths, chunk, attend)
+        return found
+
+    def _encode(self, frames: Any, lengths: Any, chunk: Any, apply: Callable[..., Any]) -> tuple[Any, Any]:
+        """As `call`; `apply` runs a layer: (layer, x, mask) -> x."""
         x = self.subsampling(self._normalised(frames))
         left = self.config.left_frames
         mask = chunk_mask(x.shape[1], 2 * chunk, 2 * left, lengths // STRIDE)
         for layer in self.lower:
-            x = layer(x, mask, training=training)
+            x = apply(layer, x, mask)
         lower, x = x, self.stacking(x)
         mask = chunk_mask(x.shape[1], chunk, left, lengths // FRAMES_PER_STEP)
         for layer in self.upper:
-            x = layer(x, mask, training=training)
+            x = apply(layer, x, mask)
         return lower, x
 
     def initial_state(self, batch: int) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from asr.decoding.beam import BeamConfig, BeamSearch
 from asr.errors import AsrError
+from asr.features import log_mel
 from asr.model_folder import bundled_model, load_model
+from asr.streaming.attended import Attended, window_patterns
 from asr.streaming.engine import Engine
 from asr.streaming.events import Event, Final
 from asr.streaming.stream import StreamState
@@ -108,6 +110,25 @@ class Recognizer:
         """Frees a stream's place. A stream that was released already is left alone."""
         if self._rows[stream.row] is stream:
             self._rows[stream.row] = None
+
+    def attend(self, samples: NDArray[np.float32]) -> Attended:
+        """Recognises a recording and tells where the model looked.
+
+        Args:
+            samples: [n] mono float at 16 kHz.
+
+        Raises:
+            AsrError: with a beam, or if all streams are in use.
+        """
+        if isinstance(self.engine.search, BeamSearch):
+            raise AsrError("attend: expected greedy decoding (beam = 1): hypotheses of a beam look in different places")
+        with self.stream() as stream:
+            stream.state = StreamState(self.tokenizer, self.engine, self.silence_ms, watched=True)
+            stream.accept(samples)
+            transcript = stream.finish()
+            looks = stream.state.take_looks()
+        patterns = window_patterns(self.transducer.encoder, samples, self.engine.frames)
+        return Attended(log_mel(samples), transcript, tuple(looks), patterns)
 
     def transcribe(self, samples: NDArray[np.float32] | Iterable[NDArray[np.float32]]) -> Transcript:
         """Recognises a whole recording: [n] mono float at 16 kHz, or an iterable of its parts."""

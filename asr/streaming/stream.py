@@ -33,7 +33,7 @@ class StreamState:
         watched: Whether `looks` are kept.
 
     Attributes:
-        looks: Where the model looked in the blocks of the newest chunk.
+        looks: Where the model looked in the blocks since `take_looks`.
     """
 
     def __init__(
@@ -94,12 +94,17 @@ class StreamState:
         now_ms = _ms(self.buffer.position)
         self._heard_ms = max(self._heard_ms, now_ms)
         if self._watched:
-            self.looks = looks_of(row, self._start_ms, self._block, self._used, self._texts)
+            self.looks += looks_of(row, self._start_ms, self._block, self._used, self._texts)
         events, restart_ms = self.words.accept(row, self._start_ms, now_ms)
         if restart_ms is not None:
             self._restart(restart_ms * SAMPLE_RATE // 1000)
         self.buffer.forget(self.words.needed_ms * SAMPLE_RATE // 1000)
         return [self._timed(event) for event in events]
+
+    def take_looks(self) -> list[BlockLook]:
+        """Where the model looked since the last call, block by block; a restart reads some blocks again."""
+        looks, self.looks = self.looks, []
+        return looks
 
     def flush(self) -> None:
         """What came so far is to be recognised, even if it fills no chunk: take it all, then `end_segment`."""

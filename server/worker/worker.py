@@ -88,7 +88,7 @@ class Worker:
             events = stream.state.accept({name: values[row] for name, values in out.items()})
             stream.since = done
             timing = (1000 * max(0.0, started - arrived[row]), 1000 * (done - started), len(streams))
-            answers.append(self._recognised(stream, events, *timing, looks=looks_to_wire(stream.state.looks)))
+            answers.append(self._recognised(stream, events, *timing, looks=looks_to_wire(stream.state.take_looks())))
             answers += self._ends(stream)
         return answers
 
