@@ -2,7 +2,9 @@
 
 import html
 import io
+import math
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +69,9 @@ def attend_file(
         CheckpointError: if the model cannot be read.
     """
     _kind(output)
-    wanted, parts = round(seconds * SAMPLE_RATE), []
-    for part in read_blocks(file):
-        parts.append(part[: wanted - sum(map(len, parts))])
-        if sum(map(len, parts)) >= wanted:
-            break
-    recognizer = Recognizer(model, chunk_ms)
-    attended = recognizer.attend(np.concatenate(parts))
+    wanted = round(seconds * SAMPLE_RATE)
+    samples = np.concatenate(list(islice(read_blocks(file, SAMPLE_RATE), math.ceil(seconds))))[:wanted]
+    attended = Recognizer(model, chunk_ms).attend(samples)
     draw_attention(attended, output, f"{file.name}, chunks of {chunk_ms} ms", words=words, heads=heads)
     return attended.transcript.text
 
