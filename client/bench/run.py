@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from client.bench.latency import Latencies, Stopwatch, Summary, percentiles, summary
+from client.bench.pacing import Pacing
 from client.bench.recordings import Loaded
 from client.bench.stream import Played, Target, Timer, play
 from client.errors import EarshotError, RefusedError
@@ -28,7 +29,7 @@ class Result:
         audio_s: Their length, in seconds.
         speed: Seconds of audio that were recognised in each second, all streams together.
         errors: How often a stream ended early, by the error's code or kind.
-        wer: Word error rate over the recordings with references; None without references or jiwer.
+        wer: Word error rate over the recordings with references, each counted once; None without references or jiwer.
         real_time_factor: Mean computation of a chunk's batch by the chunk's duration; None without partials.
         client_cores: CPU seconds that this client took in each second.
         chunk_ms: Audio recognised at a time, in milliseconds, as the server said; 0 if no session began.
@@ -64,6 +65,7 @@ class _Tally:
     latencies: Latencies = field(default_factory=Latencies)
     errors: Counter[str] = field(default_factory=Counter)
     texts: list[tuple[str, str]] = field(default_factory=list)  # reference, hypothesis
+    begun: int = 0  # recordings, by all streams together
     sessions: int = 0
     audio_s: float = 0.0
     chunk_ms: int = 0
@@ -82,7 +84,12 @@ class _Tally:
 
 
 async def run_streams(
-    target: Target, recordings: Sequence[Loaded], streams: int, seconds: float, timer: Timer | None = None
+    target: Target,
+    recordings: Sequence[Loaded],
+    streams: int,
+    seconds: float,
+    timer: Timer | None = None,
+    complete: bool = False,
 ) -> Result:
     """Plays recordings on several streams.
 
@@ -95,6 +102,8 @@ async def run_streams(
         streams: At a time.
         seconds: That are measured, and after which no recording is begun.
         timer: The time, and callbacks at times; None: the event loop's.
+        complete: Whether recordings that no stream came to are played at the end, as fast as the server takes them
+            and without being timed, so that the word error rate is of all.
     """
     timer = timer or asyncio.get_running_loop()
     tally = _Tally()
@@ -105,7 +114,7 @@ async def run_streams(
     timer.call_at(measure, lambda: setattr(tally.latencies, "counting", True))
     timer.call_at(end, lambda: setattr(tally.latencies, "counting", False))
     tasks = [
-        asyncio.create_task(_stream(target, recordings, number, begin + apart_s * number, end, tally, timer))
+        asyncio.create_task(_stream(target, recordings, begin + apart_s * number, end, tally, timer))
         for number in range(streams)
     ]
     longest = max(recording.seconds for recording in recordings)
@@ -116,25 +125,41 @@ async def run_streams(
         if isinstance(outcome, Exception):
             raise outcome
     tally.errors.update({"unfinished": len(late)} if late else {})
-    took_s = max(timer.time() - begin, 1e-9)
-    return _result(streams, seconds, tally, took_s, (time.process_time() - cpu) / took_s)
+    took_s, cpu_s, heard_s = max(timer.time() - begin, 1e-9), time.process_time() - cpu, tally.audio_s
+    if complete and not tally.errors:
+        await _complete(target, recordings[min(tally.begun, len(recordings)) :], tally, timer)
+    return _result(streams, seconds, tally, heard_s / took_s, cpu_s / took_s)
+
+
+async def _complete(target: Target, rest: Sequence[Loaded], tally: _Tally, timer: Timer) -> None:
+    """Plays recordings one after another, fast."""
+    for recording in rest:
+        try:
+            watch = Stopwatch(tally.latencies, recording.ends_ms)
+            tally.played(recording, await play(replace(target, pacing=Pacing.fast), recording, watch, timer))
+        except EarshotError as error:
+            tally.errors[_kind(error)] += 1
+
+
+def _kind(error: EarshotError) -> str:
+    """Under which an error is counted."""
+    return error.code.value if isinstance(error, RefusedError) else type(error).__name__
 
 
 async def _stream(
-    target: Target, recordings: Sequence[Loaded], number: int, begin: float, end: float, tally: _Tally, timer: Timer
+    target: Target, recordings: Sequence[Loaded], begin: float, end: float, tally: _Tally, timer: Timer
 ) -> None:
-    """One recording after another, from `begin` until `end`."""
+    """Whichever recording is next, one after another, from `begin` until `end`."""
     await _until(begin, timer)
-    turn = number
     while True:
-        recording = recordings[turn % len(recordings)]
+        recording = recordings[tally.begun % len(recordings)]
+        tally.begun += 1
         try:
             watch = Stopwatch(tally.latencies, recording.ends_ms)
             tally.played(recording, await play(target, recording, watch, timer))
         except EarshotError as error:
-            tally.errors[error.code.value if isinstance(error, RefusedError) else type(error).__name__] += 1
+            tally.errors[_kind(error)] += 1
             return  # a stream that is refused stays away: the others tell what the server holds
-        turn += 1
         if timer.time() >= end:
             return
 
@@ -146,7 +171,7 @@ async def _until(when: float, timer: Timer) -> None:
     await reached.wait()
 
 
-def _result(streams: int, seconds: float, tally: _Tally, took_s: float, cores: float) -> Result:
+def _result(streams: int, seconds: float, tally: _Tally, speed: float, cores: float) -> Result:
     measured = tally.latencies
     compute = summary(measured["compute"])
     return Result(
@@ -154,7 +179,7 @@ def _result(streams: int, seconds: float, tally: _Tally, took_s: float, cores: f
         measured_s=seconds,
         sessions=tally.sessions,
         audio_s=round(tally.audio_s, 2),
-        speed=round(tally.audio_s / took_s, 2),
+        speed=round(speed, 2),
         errors=dict(tally.errors),
         wer=word_error_rate(tally.texts),
         real_time_factor=round(compute.mean / tally.chunk_ms, 4) if compute and tally.chunk_ms else None,
@@ -176,6 +201,9 @@ def _result(streams: int, seconds: float, tally: _Tally, took_s: float, cores: f
 def word_error_rate(texts: Sequence[tuple[str, str]]) -> float | None:
     """Substituted, left out and added words for each word of the references.
 
+    Each recording counts once, however often it was played: else the rates of different numbers of streams would be
+    of different texts.
+
     Args:
         texts: Pairs of reference and hypothesis.
 
@@ -188,5 +216,9 @@ def word_error_rate(texts: Sequence[tuple[str, str]]) -> float | None:
         import jiwer
     except ModuleNotFoundError:
         return None
-    references, hypotheses = zip(*texts, strict=True)
-    return float(jiwer.wer(list(references), list(hypotheses)))
+    heard: dict[str, list[str]] = {}
+    for reference, hypothesis in texts:
+        heard.setdefault(reference, []).append(hypothesis)
+    words = {reference: len(reference.split()) for reference in heard}
+    wrong = sum(jiwer.wer([one] * len(found), found) * words[one] for one, found in heard.items())
+    return float(wrong / sum(words.values()))

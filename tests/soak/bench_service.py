@@ -78,7 +78,7 @@ async def measure(service: Service, plan: Plan, chunk_ms: int, audio: list[Loade
 
     async def run(streams: int) -> Result:
         before, begin = service.cpu_s(), time.monotonic()
-        result = await run_streams(target, audio, streams, plan.seconds)
+        result = await run_streams(target, audio, streams, plan.seconds, complete=True)
         took_s, after = time.monotonic() - begin, service.cpu_s()
         cores = {name: round((after[name] - before[name]) / took_s, 2) for name in after}
         measured[streams] = Measured(result, cores["server"], cores["workers"])

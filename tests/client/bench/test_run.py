@@ -89,6 +89,34 @@ async def test_streams_play_in_turn_until_the_time_is_over(write_speech: WriteSp
 
 
 @pytest.mark.asyncio
+async def test_what_no_stream_came_to_is_played_for_its_words(write_speech: WriteSpeech) -> None:
+    recordings = [loaded(write_speech, words, "w1 w2 " + "w9 " * (words - 2)) for words in (2, 4, 8)]
+    async with asyncio.timeout(60), FakeServer() as server:
+        result = await run_streams(target(server), recordings, 1, 0.0, complete=True)
+        assert sorted(session.samples for session in server.sessions.values()) == [1_600, 3_200, 6_400]
+    assert result.sessions == 3
+    assert result.wer == pytest.approx((0 + 2 + 6) / 14)
+    assert result.speed < 2
+
+
+@pytest.mark.asyncio
+async def test_nothing_more_is_asked_of_a_server_that_refuses(write_speech: WriteSpeech) -> None:
+    recordings = [loaded(write_speech, words) for words in (2, 4)]
+    async with FakeServer((Fault(status=503),)) as server:
+        result = await run_streams(target(server), recordings, 1, 0.0, complete=True)
+        assert len(server.requests) == 1
+    assert result.errors == {"overloaded": 1}
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_at_the_end_is_counted(write_speech: WriteSpeech) -> None:
+    recordings = [loaded(write_speech, words) for words in (2, 4)]
+    async with FakeServer((Fault(), Fault(status=503))) as server:
+        result = await run_streams(target(server), recordings, 1, 0.0, complete=True)
+    assert result.errors == {"overloaded": 1}
+
+
+@pytest.mark.asyncio
 async def test_as_fast_as_the_server_takes_it(write_speech: WriteSpeech) -> None:
     recording = loaded(write_speech, 2_000)  # 100 s
     async with asyncio.timeout(60), FakeServer() as server:
@@ -154,3 +182,8 @@ def test_word_error_rate_without_jiwer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_word_error_rate() -> None:
     assert word_error_rate([]) is None
     assert word_error_rate([("one two", "one"), ("three four", "three for")]) == 0.5
+
+
+def test_each_recording_counts_once() -> None:
+    assert word_error_rate([("one two", "one two"), *[("three four", "three for")] * 9]) == 0.25
+    assert word_error_rate([("one two", "one two"), ("one two", "one"), ("three four", "three four")]) == 0.125
