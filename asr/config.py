@@ -86,7 +86,7 @@ class ModelConfig:
     channels: int = 32
     left_frames: int = 40
     lookback_frames: int = 8
-    predictor_dim: int = 256
+    predictor_dim: int = 384
     joint_dim: int = 256
     vocabulary: int = 256
     characters: int = 28

@@ -258,7 +258,7 @@ def joint_config(joint: BlockJoint, attention: str) -> ModelConfig:
         ({"attention_radius": 0}, "attention_radius: expected a number above 0, got 0"),
         ({"attention_chunk": 0}, "attention_chunk: expected a number above 0, got 0"),
         ({"attention_span": -1}, "attention_span: expected a number above 0, got -1"),
-        ({"attention": "dot", "joint_dim": 128}, "predictor_dim: expected joint_dim = 128, .* got 256"),
+        ({"attention": "dot", "joint_dim": 128}, "predictor_dim: expected joint_dim = 128, .* got 384"),
     ],
 )
 def test_configurations_are_checked(values: dict[str, Any], message: str) -> None:
