@@ -1,0 +1,169 @@
+"""The whole service with the real worker and a tiny model of random weights: websocket in, words out."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from asr.streaming.recognizer import Recognizer
+from server.settings import Settings
+from server.wire import Encoding, Final, Flush, Flushed, Partial
+from tests.server.app.running import Running, start_running, stop_running, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROOT = Path(__file__).parents[2]
+LOAD_S = 300.0  # for loading and compiling on a busy machine
+CHUNK_MS, SILENCE_MS = 320, 600
+FRAME = 6400  # bytes of f32le, 100 ms
+
+
+def _model_fixtures() -> ModuleType:
+    """The model's own fixtures: these tests recognise with the same tiny model."""
+    spec = importlib.util.spec_from_file_location("asr_fixtures", ROOT / "tests" / "asr" / "conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_asr = _model_fixtures()
+model_folder, make_audio, recogniser = _asr.model_folder, _asr.make_audio, _asr.recogniser
+
+
+@pytest.fixture(scope="module")
+def sounds(make_audio: Callable[..., np.ndarray]) -> list[np.ndarray]:
+    """Recordings of different lengths."""
+    return [make_audio(5.0 + 1.7 * seed, seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def expected(recogniser: Callable[..., Recognizer], sounds: list[np.ndarray]) -> list[list[str]]:
+    """What the recogniser makes of each recording by itself: its segments' texts."""
+    alone = recogniser(CHUNK_MS, silence_ms=SILENCE_MS)
+    return [[segment.text for segment in alone.transcribe(sound).segments] for sound in sounds]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def run(model_folder: Path) -> AsyncIterator[Running]:
+    """The service, warm."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        settings = Settings(
+            port=0, model=model_folder, chunks_ms=(CHUNK_MS,), max_streams=8, batch=4, resume_s=LOAD_S, ping_s=LOAD_S
+        )
+        running = await start_running(settings, None, wait_s=LOAD_S)
+        yield running
+        await stop_running(running)
+
+
+def as_bytes(sound: np.ndarray) -> bytes:
+    return sound.astype("<f4").tobytes()
+
+
+async def open_session(client: Any) -> Any:
+    """Start a session that loses nothing on the way."""
+    return await client.start(encoding=Encoding.F32LE)
+
+
+async def transcribe(run: Running, sound: np.ndarray) -> list[str]:
+    async with run.connect() as client:
+        await open_session(client)
+        await client.audio(as_bytes(sound), FRAME)
+        await client.stop()
+        return texts(client.finals)
+
+
+def texts(finals: list[Final]) -> list[str]:
+    return [final.text for final in finals]
+
+
+async def test_the_words_are_those_of_the_recogniser(
+    run: Running, sounds: list[np.ndarray], expected: list[list[str]]
+) -> None:
+    assert sum(len(text.split()) for segments in expected for text in segments) > 20
+    assert [await transcribe(run, sound) for sound in sounds] == expected
+
+
+async def test_streams_at_a_time_change_nothing(
+    run: Running, sounds: list[np.ndarray], expected: list[list[str]]
+) -> None:
+    assert await asyncio.gather(*(transcribe(run, sound) for sound in [*sounds, *sounds])) == [*expected, *expected]
+    assert await run.metric("earshot_batch_size_sum") > await run.metric("earshot_batch_size_count")
+
+
+async def test_what_was_declared_stable_stays(run: Running, sounds: list[np.ndarray]) -> None:
+    async with run.connect() as client:
+        await open_session(client)
+        await client.audio(as_bytes(sounds[3]), FRAME)
+        await client.stop()
+    stable: dict[int, str] = {}
+    for event in client.events:
+        if isinstance(event, Partial | Final):
+            before = stable.get(event.segment, "")
+            assert event.text.startswith(before)
+            if isinstance(event, Partial):
+                stable[event.segment] = event.text[: event.stable]
+    assert any(stable.values())
+
+
+async def test_a_killed_worker_changes_no_word(
+    run: Running, sounds: list[np.ndarray], expected: list[list[str]]
+) -> None:
+    restarts = run.pool.restarts
+    half = [len(sound) * 3 // 5 for sound in sounds]
+    async with run.connect() as a, run.connect() as b, run.connect() as c, run.connect() as d:
+        everybody = list(zip([a, b, c, d], sounds, half, strict=True))
+        for client, sound, middle in everybody:
+            await open_session(client)
+            await client.audio(as_bytes(sound[:middle]), FRAME)
+        await asyncio.gather(*(client.until(Partial) for client, _, _ in everybody))
+        os.kill(run.pool.workers[0].pid, signal.SIGKILL)
+        await until(lambda: run.pool.restarts > restarts)
+        for client, sound, middle in everybody:
+            await client.audio(as_bytes(sound[middle:]), FRAME)
+        await until(lambda: run.pool.ready, LOAD_S)
+        assert await run.metric("earshot_replays_total") >= len(sounds)
+        await asyncio.gather(*(client.stop() for client, _, _ in everybody))
+        finals = [texts(client.finals) for client, _, _ in everybody]
+    assert finals == expected
+
+
+@pytest.mark.parametrize("part", [0.15, 0.5, 0.9])
+async def test_a_dropped_connection_changes_no_word(
+    run: Running, sounds: list[np.ndarray], expected: list[list[str]], part: float
+) -> None:
+    data = as_bytes(sounds[3])
+    async with run.connect() as client:
+        ready = await open_session(client)
+        await client.audio(data[: int(len(data) * part)], FRAME)
+        await client.until(Partial)
+        before = client.finals
+        client.drop()
+    async with run.connect() as again:
+        resumed = await again.resume(ready, len(before))
+        await again.audio(data[4 * resumed.received_samples :], FRAME)
+        await again.stop()
+    assert texts(before + again.finals) == expected[3]
+
+
+async def test_flushing_ends_segments(run: Running, sounds: list[np.ndarray]) -> None:
+    async with run.connect() as client:
+        await open_session(client)
+        for begin in range(0, 64_000, 32_000):
+            await client.audio(as_bytes(sounds[0][begin : begin + 32_000]), FRAME)
+            await client.send(Flush())
+            assert (await client.until(Flushed)).samples == begin + 32_000
+        before = texts(client.finals)
+        await client.stop()
+    assert before == texts(client.finals)
+    assert any(before)
