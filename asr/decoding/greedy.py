@@ -13,7 +13,7 @@ from asr.transducer.model import Transducer
 
 # Labels at most in a block of 8 frames (640 ms); fast speech has about 5. What does not fit is said in the next block,
 # whose window reaches back; a looser limit lets a model that lost its place say things twice.
-MAX_LABELS = 6
+MAX_LABELS = 7
 
 
 def labels_limit(block: int) -> int:

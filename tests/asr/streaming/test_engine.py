@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from asr.decoding.greedy import MAX_LABELS
 from asr.errors import AsrError
 from asr.model_folder import load_model
 from asr.streaming.engine import Engine, chunk_frames, compiled
@@ -145,17 +146,17 @@ def test_end_bias_decides_how_much_is_said(engine: Engine, make_audio: Callable)
         valid, reset = np.full(3, 16, np.int32), np.ones(3, bool)
         _, out = engine.step(engine.initial_state(), chunk, valid, reset, bias)
         counts.append(int((out["labels"] >= 0).sum()))
-    assert counts[0] == 3 * 2 * 6 > counts[1] > counts[2] == 0
+    assert counts[0] == 3 * 2 * MAX_LABELS > counts[1] > counts[2] == 0
 
 
 def test_outputs_have_their_shapes(engine: Engine) -> None:
     zeros = np.zeros((3, SAMPLES), np.float32)
     state, out = engine.step(engine.initial_state(), zeros, np.full(3, 16, np.int32), np.ones(3, bool))
     assert {name: out[name].shape for name in out} == {
-        "labels": (3, 2, 6),
-        "log_probs": (3, 2, 6),
-        "frames": (3, 2, 6),
-        "weights": (3, 2, 6, 2, 4 + 8),
+        "labels": (3, 2, MAX_LABELS),
+        "log_probs": (3, 2, MAX_LABELS),
+        "frames": (3, 2, MAX_LABELS),
+        "weights": (3, 2, MAX_LABELS, 2, 4 + 8),
         "end": (3, 2),
         "done": (3, 2),
     }
