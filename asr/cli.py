@@ -46,6 +46,14 @@ ChunkOption = Annotated[
 ]
 
 BeamOption = Annotated[int, typer.Option("--beam", min=1, max=32, help="Hypotheses of the search; 1: greedy.")]
+LmWeightOption = Annotated[
+    float | None,
+    typer.Option("--lm-weight", min=0.0, help="Of the language model in a beam; default: as stored with it; 0: none."),
+]
+IlmWeightOption = Annotated[
+    float | None,
+    typer.Option("--ilm-weight", min=0.0, help="Of the model's own expectation, subtracted; default: as stored."),
+]
 
 
 @app.command()
@@ -57,11 +65,15 @@ def transcribe(
     model: ModelOption = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Files at a time.")] = 8,
     beam: BeamOption = 1,
+    lm_weight: LmWeightOption = None,
+    ilm_weight: IlmWeightOption = None,
 ) -> None:
     """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
     from asr.transcribe import transcribe_files
 
-    failed = transcribe_files(files, format.value, parse_chunk(chunk_ms), output, model, batch, beam)
+    failed = transcribe_files(
+        files, format.value, parse_chunk(chunk_ms), output, model, batch, beam, lm_weight, ilm_weight
+    )
     raise typer.Exit(1 if failed else 0)
 
 
@@ -74,12 +86,14 @@ def evaluate(
     model: ModelOption = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
     beam: BeamOption = 1,
+    lm_weight: LmWeightOption = None,
+    ilm_weight: IlmWeightOption = None,
     texts: Annotated[Path | None, typer.Option(help="Also write id, reference and hypothesis, as JSONL.")] = None,
 ) -> None:
     """Word error rate on a manifest, by split and by speaker."""
     from asr.scoring import score_manifest
 
-    results = score_manifest(manifest, split, parse_chunk(chunk_ms), model, batch, texts, beam)
+    results = score_manifest(manifest, split, parse_chunk(chunk_ms), model, batch, texts, beam, lm_weight, ilm_weight)
     if format is Format.json:
         print(json.dumps(results, indent=1))
         return
@@ -101,6 +115,18 @@ def train(
     from asr.training.command import train_command
 
     train_command(config, run or Path("runs") / config.stem, until_minutes)
+
+
+@app.command("train-lm")
+def train_lm(
+    config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs/language/small.toml.")],
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
+    until_minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")] = None,
+) -> None:
+    """Trains a language model for the beam search, or goes on where the run stopped."""
+    from asr.language.command import train_language_command
+
+    train_language_command(config, run or Path("runs") / config.stem, until_minutes)
 
 
 @app.command()

@@ -22,6 +22,8 @@ def score_manifest(
     batch: int,
     texts: Path | None,
     beam: int = 1,
+    lm_weight: float | None = None,
+    ilm_weight: float | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Figures of each split, by its name.
 
@@ -33,6 +35,8 @@ def score_manifest(
         batch: Utterances at a time.
         texts: Where to write ids, references and hypotheses, as JSONL; None: nowhere.
         beam: Hypotheses of the search; 1: greedy.
+        lm_weight: As `Recognizer` takes it.
+        ilm_weight: As `Recognizer` takes it.
 
     Raises:
         AsrError: if a split has no utterance with a reference.
@@ -45,7 +49,7 @@ def score_manifest(
             raise AsrError(f"{manifest}: no utterance of split {name!r} has a reference text")
     if not names:
         raise AsrError(f"{manifest}: expected utterances with reference texts, found none")
-    recognizer = Recognizer(model, chunk_ms, streams=batch, beam=beam)
+    recognizer = Recognizer(model, chunk_ms, streams=batch, beam=beam, lm_weight=lm_weight, ilm_weight=ilm_weight)
     results: dict[str, Evaluation] = {}
     with Progress(console=Console(stderr=True), transient=True) as bars:
         for name in names:

@@ -28,6 +28,8 @@ def transcribe_files(
     model: Path | None,
     batch: int,
     beam: int = 1,
+    lm_weight: float | None = None,
+    ilm_weight: float | None = None,
 ) -> list[Path]:
     """Transcribes files; each result is written as soon as it is there.
 
@@ -39,6 +41,8 @@ def transcribe_files(
         model: Model folder; None: the bundled model.
         batch: Files at a time.
         beam: Hypotheses of the search; 1: greedy.
+        lm_weight: As `Recognizer` takes it.
+        ilm_weight: As `Recognizer` takes it.
 
     Returns:
         Files that failed; each was reported on standard error.
@@ -49,7 +53,7 @@ def transcribe_files(
     """
     console = Console(stderr=True)
     folder = model or bundled_model()
-    settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder), "beam": beam}
+    settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder), "beam": [beam, lm_weight, ilm_weight]}
     results = ResultFolder(output, EXTENSIONS[kind], settings) if output else None
     waiting = list(dict.fromkeys(files))
     if results:
@@ -60,7 +64,8 @@ def transcribe_files(
             console.print(f"{len(done)} of {len(files)} files are done already", style="dim")
     if not waiting:
         return []
-    recognizer = Recognizer(folder, chunk_ms, streams=min(batch, len(waiting)), beam=beam)
+    streams = min(batch, len(waiting))
+    recognizer = Recognizer(folder, chunk_ms, streams, beam=beam, lm_weight=lm_weight, ilm_weight=ilm_weight)
     return _run(recognizer, waiting, kind, folder.name, results, console)
 
 

@@ -17,9 +17,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.decoding.beam import BeamConfig, BeamSearch
+from asr.decoding.beam import BeamSearch
 from asr.errors import AsrError
 from asr.features import log_mel
+from asr.language.fusion import make_search
 from asr.model_folder import bundled_model, load_model
 from asr.streaming.attended import Attended, window_patterns
 from asr.streaming.engine import Engine
@@ -27,8 +28,6 @@ from asr.streaming.events import Event, Final
 from asr.streaming.stream import StreamState
 from asr.transcript import Segment, Transcript
 
-MAX_BEAM = 32
-LABEL_BONUS = 0.6  # of the beam search: the best for the bundled model on development data
 OFFLINE_MS = 15_360  # an "offline" chunk: as long as the longest recordings of training, so that it sees like context
 
 
@@ -43,9 +42,11 @@ class Recognizer:
             stream's end does.
         mode: How the step runs: see `Engine`.
         beam: Hypotheses of the search; 1: greedy.
+        lm_weight: Of the model folder's language model in a beam search; None: as stored with it; 0: it is not used.
+        ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
 
     Raises:
-        AsrError: for a chunk size or a beam that is not served.
+        AsrError: for a chunk size, a beam or a weight that is not served.
         CheckpointError: if the model cannot be read.
     """
 
@@ -57,17 +58,18 @@ class Recognizer:
         silence_ms: int = 800,
         mode: str = "compiled",
         beam: int = 1,
+        lm_weight: float | None = None,
+        ilm_weight: float | None = None,
     ) -> None:
         """Loads the model. The first step compiles it: `warm_up` does that ahead."""
         if streams < 1:
             raise AsrError(f"streams: expected 1 or more, got {streams}")
         if silence_ms < 0:
             raise AsrError(f"silence_ms: expected 0 or more, got {silence_ms}")
-        if not 1 <= beam <= MAX_BEAM:
-            raise AsrError(f"beam: expected 1 to {MAX_BEAM}, got {beam}")
-        self.transducer, self.tokenizer = load_model(Path(model) if model is not None else bundled_model())
+        folder = Path(model) if model is not None else bundled_model()
+        self.transducer, self.tokenizer = load_model(folder)
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
-        search = BeamSearch(self.transducer, BeamConfig(beam, label_bonus=LABEL_BONUS)) if beam > 1 else None
+        search = make_search(folder, self.transducer, self.tokenizer, beam, lm_weight, ilm_weight)
         self.engine = Engine(self.transducer, chunk_ms, streams, mode, search)
         self._state = self.engine.initial_state()
         self._rows: list[Stream | None] = [None] * streams

@@ -32,9 +32,11 @@ def run(
 ) -> Callable[..., tuple[int, str, str]]:
     """Runs a command: exit code, standard output, standard error. The random model is compiled once for all tests."""
 
-    def made(model: Path | None, chunk_ms: int = 640, streams: int = 1, beam: int = 1) -> Recognizer:
+    def made(
+        model: Path | None, chunk_ms: int = 640, streams: int = 1, beam: int = 1, **weights: float | None
+    ) -> Recognizer:
         if model != model_folder:
-            return Recognizer(model, chunk_ms, streams, beam=beam)
+            return Recognizer(model, chunk_ms, streams, beam=beam, **weights)
         assert beam == 1
         return recogniser(chunk_ms, 3)
 

@@ -9,12 +9,19 @@ import pytest
 
 import asr
 from asr.config import ModelConfig, read_toml
+from asr.language.config import LanguageTrainConfig
 from asr.training.config import TrainConfig
 from asr.transducer.model import Transducer
 from data.batches import make_buckets
 
 FOLDER = Path(asr.__file__).parent / "configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def test_the_language_models_configuration_parses() -> None:
+    config = read_toml(LanguageTrainConfig, FOLDER / "language" / "small.toml")
+    assert config.model.vocabulary == 256
+    assert [text.times for text in config.texts] == [1, 3]
 
 
 def test_the_four_sizes_are_there() -> None:

@@ -1,0 +1,1 @@
+"""Language models over the wordpieces: their training, their files, and their step inside the beam search."""

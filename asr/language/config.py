@@ -1,0 +1,131 @@
+"""Sizes, decoding weights and training of a language model."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from asr.errors import ConfigError
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not value > 0:
+            raise ConfigError(f"{name}: expected more than 0, got {value}")
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """Sizes.
+
+    Attributes:
+        vocabulary: V, wordpieces of the tokenizer.
+        dim: D, width of embedding and recurrent state.
+        hidden: H, width of the layer before the softmax.
+    """
+
+    vocabulary: int = 256
+    dim: int = 384
+    hidden: int = 256
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the size that is wrong."""
+        _positive(self, "vocabulary", "dim", "hidden")
+
+
+@dataclass(frozen=True)
+class FusionWeights:
+    """How the beam search weighs a language model: see `asr.decoding.beam.BeamConfig`.
+
+    Attributes:
+        lm_weight: Of the language model's log-probabilities.
+        ilm_weight: Of the transducer's own expectation, which is subtracted.
+        label_bonus: Added for each label.
+    """
+
+    lm_weight: float = 0.4
+    ilm_weight: float = 0.3
+    label_bonus: float = 1.1
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the weight that is wrong."""
+        for name in ("lm_weight", "ilm_weight", "label_bonus"):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < 0.0:
+                raise ConfigError(f"{name}: expected a number of 0 or more, got {value}")
+
+    def replaced(self, lm_weight: float | None, ilm_weight: float | None) -> "FusionWeights":
+        """These weights, save for those given."""
+        given = {"lm_weight": lm_weight, "ilm_weight": ilm_weight}
+        return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """A text to learn from.
+
+    Attributes:
+        path: One normalised sentence a line; .xz is unpacked. Relative to the configuration's folder.
+        times: How often an epoch has it.
+    """
+
+    path: str = ""
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a text without a path."""
+        if not self.path:
+            raise ConfigError("texts.path: expected a file, got none")
+        _positive(self, "times")
+
+
+@dataclass(frozen=True)
+class LanguageTrainConfig:
+    """A training run.
+
+    Attributes:
+        model: Sizes.
+        texts: What to learn from.
+        tokenizer: The transducer's tokenizer.model. Relative to the configuration's folder.
+        held_out: Sentences of the first text that are scored, not learned.
+        steps: Steps in all; the learning rate falls to zero over them as a cosine.
+        rows: B, rows of text per step.
+        row_labels: U, labels of a row.
+        learning_rate: Peak.
+        warmup: Steps to the peak.
+        checkpoint_minutes: Time between checkpoints.
+        log_steps: Steps between log lines.
+        seed: Of the weights and of the order.
+    """
+
+    model: LanguageConfig = LanguageConfig()
+    texts: tuple[TextConfig, ...] = field(default_factory=tuple)
+    tokenizer: str = ""
+    held_out: int = 5000
+    steps: int = 1000
+    rows: int = 256
+    row_labels: int = 96
+    learning_rate: float = 3e-3
+    warmup: int = 100
+    checkpoint_minutes: float = 3.0
+    log_steps: int = 50
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the key that is wrong."""
+        if not self.texts:
+            raise ConfigError("texts: expected one or more, got none")
+        if not self.tokenizer:
+            raise ConfigError("tokenizer: expected a sentencepiece model file, got none")
+        _positive(
+            self,
+            "held_out",
+            "steps",
+            "rows",
+            "row_labels",
+            "learning_rate",
+            "warmup",
+            "checkpoint_minutes",
+            "log_steps",
+        )

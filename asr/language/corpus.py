@@ -1,0 +1,104 @@
+"""Text as rows of wordpieces, without padding.
+
+Sentences follow one another; before each stands the start symbol, which ends the one before and is predicted by none:
+the transducer's hypotheses begin after a segment's start and need no end. A row cuts the text anywhere and begins with
+the start symbol too, from a zero state, as a segment does after a pause in mid-sentence.
+"""
+
+import lzma
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.errors import ConfigError
+from asr.language.config import LanguageTrainConfig
+from asr.tokenizer import Tokenizer
+
+
+def read_sentences(path: Path) -> list[str]:
+    """Lines of a text file that hold anything; .xz is unpacked.
+
+    Raises:
+        ConfigError: naming the file, if it cannot be read or is no text.
+    """
+    opened = lzma.open if path.suffix == ".xz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8") as file:
+            return [line.strip() for line in file if line.strip()]
+    except (lzma.LZMAError, UnicodeDecodeError, EOFError) as error:
+        raise ConfigError(f"{path}: expected text, one sentence a line: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class TextCorpus:
+    """Sentences to learn from and to be scored on.
+
+    Attributes:
+        sentences: [u] int16 each, wordpieces and the start symbol V after them.
+        times: How often an epoch has each.
+        held_out: As `sentences`.
+        held_out_words: Words of `held_out`.
+        start: V.
+    """
+
+    sentences: list[NDArray[np.int16]]
+    times: NDArray[np.int32]
+    held_out: list[NDArray[np.int16]]
+    held_out_words: int
+    start: int
+
+    def rows(self, sentences: list[NDArray[np.int16]], labels: int) -> NDArray[np.int16]:
+        """Targets of rows, start symbols included: [rows, labels]; what fills no row is left out."""
+        stream = np.concatenate(sentences)
+        count = len(stream) // labels
+        return stream[: count * labels].reshape(count, labels)
+
+    def batches(self, config: LanguageTrainConfig, step: int) -> Iterator[NDArray[np.int16]]:
+        """Targets [B, U] of every step from `step` on, the same for the same seed."""
+        order = np.repeat(np.arange(len(self.sentences)), self.times)
+        size = int(sum(len(self.sentences[i]) for i in order)) // config.row_labels // config.rows
+        if not size:
+            raise ConfigError(f"rows: expected at most the texts' rows of {config.row_labels} labels")
+        while True:
+            epoch, first = divmod(step, size)
+            shuffled = np.random.default_rng((config.seed, epoch)).permutation(order)
+            rows = self.rows([self.sentences[i] for i in shuffled], config.row_labels)
+            for n in range(first, size):
+                yield rows[n * config.rows : (n + 1) * config.rows]
+                step += 1
+
+
+def load_texts(config: LanguageTrainConfig, base: Path, tokenizer: Tokenizer) -> TextCorpus:
+    """Reads the texts; the first one's first sentences are held out.
+
+    Raises:
+        ConfigError: if a text cannot be read, or there is nothing left to learn from.
+    """
+    encoded: list[NDArray[np.int16]] = []
+    times: list[int] = []
+    held_out: list[str] = []
+    for text in config.texts:
+        sentences = read_sentences(base / text.path)
+        if not held_out:
+            held_out, sentences = sentences[: config.held_out], sentences[config.held_out :]
+        encoded += [_labels(s, tokenizer) for s in sentences]
+        times += [text.times] * len(sentences)
+    if not encoded:
+        raise ConfigError(f"held_out: expected fewer than the texts' sentences, got {config.held_out}")
+    words = sum(len(s.split()) for s in held_out)
+    held = [_labels(s, tokenizer) for s in held_out]
+    return TextCorpus(encoded, np.array(times, np.int32), held, words, len(tokenizer))
+
+
+def with_start(targets: NDArray[np.int16], start: int) -> NDArray[np.int32]:
+    """Inputs of rows of targets [B, U]: the start symbol and all but the last."""
+    return np.concatenate([np.full((len(targets), 1), start), targets[:, :-1]], axis=1).astype(np.int32)
+
+
+def _labels(sentence: str, tokenizer: Tokenizer) -> NDArray[np.int16]:
+    return np.array([*tokenizer.encode(sentence), len(tokenizer)], np.int16)

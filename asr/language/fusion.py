@@ -1,0 +1,63 @@
+"""Which beam search a recogniser gets: with the model folder's language model, if there is one."""
+
+from pathlib import Path
+
+from asr.decoding.beam import BeamConfig, BeamSearch
+from asr.errors import AsrError
+from asr.language.files import NAME, load_language
+from asr.tokenizer import Tokenizer
+from asr.transducer.model import Transducer
+
+MAX_BEAM = 32
+LABEL_BONUS = 0.6  # without a language model: the best for the bundled model on development data
+
+
+def make_search(
+    folder: Path,
+    transducer: Transducer,
+    tokenizer: Tokenizer,
+    beam: int,
+    lm_weight: float | None = None,
+    ilm_weight: float | None = None,
+) -> BeamSearch | None:
+    """The search that these options ask for.
+
+    Args:
+        folder: Model folder, in which the language model lies.
+        transducer: The model.
+        tokenizer: Its wordpieces.
+        beam: Hypotheses; 1: greedy decoding.
+        lm_weight: Of the language model; None: as stored with it; 0: none is used.
+        ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
+
+    Returns:
+        None: decode greedily.
+
+    Raises:
+        AsrError: for a beam or a weight that cannot be served.
+        CheckpointError: if the folder has a language model that cannot be read, or one for another tokenizer.
+    """
+    if not 1 <= beam <= MAX_BEAM:
+        raise AsrError(f"beam: expected 1 to {MAX_BEAM}, got {beam}")
+    given = {"lm_weight": lm_weight, "ilm_weight": ilm_weight}
+    for name, weight in given.items():
+        if weight and beam == 1:
+            raise AsrError(f"{name}: expected a beam of 2 or more with it, got greedy decoding")
+    if beam == 1:
+        return None
+    present = (folder / NAME).is_file()
+    if lm_weight and not present:
+        raise AsrError(f"lm_weight: expected a language model {folder / NAME}, found none")
+    if lm_weight == 0.0 or not present:
+        config = BeamConfig(beam, label_bonus=LABEL_BONUS, ilm_weight=_checked("ilm_weight", ilm_weight or 0.0))
+        return BeamSearch(transducer, config)
+    language, stored = load_language(folder / NAME, tokenizer)
+    fusion = stored.replaced(lm_weight, ilm_weight)
+    config = BeamConfig(beam, fusion.lm_weight, fusion.label_bonus, fusion.ilm_weight)
+    return BeamSearch(transducer, config, language)
+
+
+def _checked(name: str, weight: float) -> float:
+    if not 0.0 <= weight < float("inf"):
+        raise AsrError(f"{name}: expected a number of 0 or more, got {weight}")
+    return weight
