@@ -30,7 +30,7 @@ find-python = for python in $(PYTHON) python3 python3.12 python3.11 python3.13; 
 	done; \
 	echo "Needed: Python 3.11 to 3.$(1) with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help setup system demo test lint types unit bench bench-service soak fuzz test-install test-tfio clean
+.PHONY: help setup system demo test lint types unit bench bench-attention bench-service soak fuzz test-install test-tfio clean
 
 help: ## What there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -77,6 +77,9 @@ unit: $(STAMP) ## The tests.
 
 bench: $(STAMP) ## Measure the compiled step and recognition speed on this machine.
 	$(BIN)/python -m asr.bench
+
+bench-attention: $(STAMP) ## What each mechanism of the block joint costs.
+	$(BIN)/python -m asr.bench_attention
 
 bench-service: $(STAMP) ## How many streams a server on this machine holds: a table, JSON and plots in OUTPUT; QUICK=1 for a minute.
 	$(BIN)/python -m tests.soak.bench_service --output $(OUTPUT) $(if $(QUICK),--quick)

@@ -110,11 +110,14 @@ def train(
     config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs.")],
     run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
     until_minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="table.key=value, over what the file says; may be repeated.")
+    ] = None,
 ) -> None:
     """Trains a model, or goes on where the run stopped."""
     from asr.training.command import train_command
 
-    train_command(config, run or Path("runs") / config.stem, until_minutes)
+    train_command(config, run or Path("runs") / config.stem, until_minutes, settings or ())
 
 
 @app.command("train-lm")

@@ -4,6 +4,7 @@ import dataclasses
 import tomllib
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ BLOCK_ATTENTIONS = (
     "area",
 )
 ENCODER_ATTENTIONS = ("windowed", "area")
+KINDS = ("transducer", "encoder_decoder")
 
 
 def _positive(config: Any, *names: str) -> None:
@@ -48,9 +50,11 @@ def _one_of(config: Any, name: str, known: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the transducer.
+    """Sizes of the model.
 
     Attributes:
+        kind: "transducer", or "encoder_decoder": the offline baseline (asr.encoder_decoder), whose decoder takes its
+            sizes from predictor_dim and joint_dim.
         dim: D, width of the encoder.
         heads: H, attention heads, in the encoder and in the block joint.
         lower_layers: Conformer layers at 40 ms.
@@ -77,6 +81,7 @@ class ModelConfig:
         label_noise: Share of the predictor's labels that are replaced by random ones, in training.
     """
 
+    kind: str = "transducer"
     dim: int = 256
     heads: int = 4
     lower_layers: int = 3
@@ -110,6 +115,7 @@ class ModelConfig:
             raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")
         if self.joint_dim % self.heads:
             raise ConfigError(f"joint_dim: expected a multiple of heads = {self.heads}, got {self.joint_dim}")
+        _one_of(self, "kind", KINDS)
         _one_of(self, "attention", BLOCK_ATTENTIONS)
         _one_of(self, "encoder_attention", ENCODER_ATTENTIONS)
         if self.attention == "dot" and self.predictor_dim != self.joint_dim:
@@ -155,8 +161,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
-def read_toml(cls: type[T], path: Path) -> T:
+def read_toml(cls: type[T], path: Path, settings: Sequence[str] = ()) -> T:
     """Reads a config dataclass from a TOML file.
+
+    Args:
+        cls: The dataclass.
+        path: The file.
+        settings: "table.key=value" each, set over what the file says; a value that is no TOML is a string.
 
     Raises:
         ConfigError: naming the file and the key or line.
@@ -167,7 +178,26 @@ def read_toml(cls: type[T], path: Path) -> T:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected TOML: {error}") from error
+    for setting in settings:
+        _set(values, setting)
     try:
         return from_dict(cls, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _set(values: dict[str, Any], setting: str) -> None:
+    """Sets the key of one "table.key=value" in nested dictionaries."""
+    key, equals, text = setting.partition("=")
+    *tables, name = key.strip().split(".")
+    if not equals or not name:
+        raise ConfigError(f"expected a setting like schedule.steps=100, got {setting!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{key.strip()}: expected {table} to be a table, got {values!r}")
+    values[name] = value

@@ -85,6 +85,10 @@ def load_model(folder: Path) -> tuple["Transducer", Tokenizer]:
         CheckpointError: if a file is missing or damaged, or the weights are of another configuration.
     """
     config, _ = read_config(folder)
+    if config.kind != "transducer":
+        raise CheckpointError(
+            f"{folder}: expected a transducer, got a model of kind {config.kind!r}, which cannot stream"
+        )
     tokenizer = read_tokenizer(folder / "tokenizer.model")
     if len(tokenizer) != config.vocabulary:
         expected = config.vocabulary

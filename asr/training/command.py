@@ -3,6 +3,7 @@
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -12,7 +13,7 @@ from asr.training.config import TrainConfig
 log = logging.getLogger(__name__)
 
 
-def train_command(config: Path, run: Path, until_minutes: float | None) -> None:
+def train_command(config: Path, run: Path, until_minutes: float | None, settings: Sequence[str] = ()) -> None:
     """Trains, or goes on where the run stopped.
 
     SIGTERM and Ctrl-C end the run after the current step, with a checkpoint; a kill loses at most one checkpoint
@@ -22,15 +23,16 @@ def train_command(config: Path, run: Path, until_minutes: float | None) -> None:
         config: TOML file of a `TrainConfig`.
         run: Folder of checkpoints, logs and the feature cache.
         until_minutes: Stop, resumable, after this time; None: at the last step.
+        settings: "table.key=value" each, over what the file says.
 
     Raises:
         ConfigError: naming the key that is wrong.
         ValueError: from the manifest or the audio, naming the file.
     """
-    settings = read_toml(TrainConfig, config)
+    wanted = read_toml(TrainConfig, config, settings)
     from asr.training.trainer import Trainer  # imports TensorFlow: after the configuration is known to be right
 
-    trainer = Trainer(settings, config.parent, run)
+    trainer = Trainer(wanted, config.parent, run)
 
     def stop(signum: int, frame: FrameType | None) -> None:
         log.info("stopping after this step")

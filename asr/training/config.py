@@ -95,6 +95,7 @@ class LossConfig:
         characters: Character CTC at 40 ms.
         pieces: Wordpiece CTC at 80 ms.
         transducer: The block lattice.
+        decoder: Cross-entropy of the encoder–decoder's labels.
         text: Internal language model on text that nobody spoke (`data.texts` and the training transcripts); 0: off.
         text_first_steps: Steps at the start that train on text alone: the predictor becomes a language model first.
         transducer_after: Step at which the transducer's loss comes in; before, it is not computed.
@@ -109,6 +110,7 @@ class LossConfig:
     characters: float = 0.3
     pieces: float = 0.3
     transducer: float = 1.0
+    decoder: float = 1.0
     text: float = 0.0
     text_first_steps: int = 0
     transducer_after: int = 1500
@@ -121,6 +123,15 @@ class LossConfig:
         """Checks the objective's name."""
         if self.objective not in ("full_sum", "viterbi"):
             raise ConfigError(f'objective: expected "full_sum" or "viterbi", got {self.objective!r}')
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """CTC heads that have a weight; the others' losses are not computed."""
+        return tuple(head for head in ("characters", "pieces") if self.weighs(head))
+
+    def weighs(self, name: str) -> bool:
+        """Whether a loss has a weight above 0."""
+        return bool(getattr(self, name) > 0)
 
 
 @dataclass(frozen=True)
@@ -190,6 +201,8 @@ class TrainConfig:
         loss: Objectives.
         schedule: Optimiser and schedule.
         start_from: A model folder or a run's checkpoint whose weights the run starts from; empty: random.
+        start_parts: Parts of the model whose weights are taken from there: "encoder", "predictor", …; empty: all.
+        trained: Parts of the model that are trained, the others stay as they started; empty: all.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -198,6 +211,8 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     start_from: str = ""
+    start_parts: tuple[str, ...] = ()
+    trained: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that the objective can train the model."""
@@ -206,6 +221,8 @@ class TrainConfig:
                 'objective: expected "viterbi" with context_feedback, got "full_sum": the state of a predictor that'
                 " sees contexts depends on the alignment, so the sum over alignments is not exact"
             )
+        if self.loss.text and self.model.kind != "transducer":
+            raise ConfigError(f"text: expected 0, for the text loss trains a transducer, got {self.loss.text}")
         if self.loss.text and not self.data.texts:
             raise ConfigError("texts: expected text files for the text loss, got none")
         if self.loss.text_first_steps and not self.loss.text:

@@ -7,9 +7,15 @@ from pathlib import Path
 
 from asr.errors import AsrError
 
-LOSSES = {"characters": "tab:green", "pieces": "tab:blue", "transducer": "tab:red", "text": "tab:gray"}
+LOSSES = {
+    "characters": "tab:green",
+    "pieces": "tab:blue",
+    "transducer": "tab:red",
+    "text": "tab:gray",
+    "decoder": "tab:purple",
+}
 GAP_HOURS = 2.0  # of audio; lines of train.csv are minutes apart
-HEADS = ("characters", "pieces", "transducer")
+HEADS = ("characters", "pieces", "transducer", "decoder")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The words are those that streaming would give at the same chunk size (a test holds the two together).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jiwer
@@ -82,12 +82,15 @@ class DevDecoder:
 
 
 def word_error_rates(
-    decoder: DevDecoder, utterances: Sequence[Utterance], features: FeatureCache, fill: float
+    decoder: Callable[[NDArray[np.float32], NDArray[np.int32]], list[dict[str, str]]],
+    utterances: Sequence[Utterance],
+    features: FeatureCache,
+    fill: float,
 ) -> dict[str, float]:
     """Word error rate of each of the decoder's heads.
 
     Args:
-        decoder: Decodes batches.
+        decoder: Decodes batches, as `DevDecoder` does.
         utterances: With transcripts.
         features: Their frames, by utterance id.
         fill: Value of frames past the end: that of digital silence.

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-COLUMNS = ("step", "hours", "speed", "characters", "pieces", "transducer", "text", "norm", "rate")  # of train.csv
+LOSSES = ("characters", "pieces", "transducer", "text")
+COLUMNS = ("step", "hours", "speed", *LOSSES, "norm", "rate", "decoder")  # of train.csv
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from asr.training.config import TrainConfig
+from asr.training.kinds import AnyModel
 from asr.training.optimiser import hidden_matrices, update, zero_slots
 from asr.training.schedule import fading
 from asr.training.seeds import seed_variables, seeds_at
-from asr.transducer.model import Transducer
 
 
 class JaxStep:
@@ -25,7 +25,7 @@ class JaxStep:
         config: Losses and optimiser. Its `parts` has no meaning here: a program uses all of a device.
     """
 
-    def __init__(self, model: Transducer, config: TrainConfig) -> None:
+    def __init__(self, model: AnyModel, config: TrainConfig) -> None:
         """Makes the optimiser's slots; the first step of each shape compiles."""
         self.model, self.config = model, config
         self.variables = model.trainable_variables
@@ -94,6 +94,7 @@ class JaxStep:
                 delay_penalty=delay_penalty,
                 prior_weight=prior,
                 guide_weight=guide,
+                heads=self.config.loss.heads,
                 training=True,
             )
 

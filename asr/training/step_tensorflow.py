@@ -6,10 +6,10 @@ import tensorflow as tf
 from keras import ops
 
 from asr.training.config import TrainConfig
+from asr.training.kinds import AnyModel
 from asr.training.optimiser import hidden_matrices, moments, move, orthogonal, zero_slots
 from asr.training.schedule import fading
 from asr.training.seeds import seed_variables, seeds_at
-from asr.transducer.model import Transducer
 
 
 class TensorFlowStep:
@@ -20,7 +20,7 @@ class TensorFlowStep:
         config: Losses and optimiser.
     """
 
-    def __init__(self, model: Transducer, config: TrainConfig) -> None:
+    def __init__(self, model: AnyModel, config: TrainConfig) -> None:
         """Makes the optimiser's slots."""
         self.model, self.config = model, config
         self.variables = [v.value for v in model.trainable_variables]
@@ -80,6 +80,7 @@ class TensorFlowStep:
                 delay_penalty=delay_penalty,
                 prior_weight=priors[0],
                 guide_weight=priors[1],
+                heads=weights.heads,
                 training=True,
             )
             total = sum(getattr(weights, name) * loss for name, loss in losses.items())

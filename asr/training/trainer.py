@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from asr.errors import CheckpointError
+from asr.errors import CheckpointError, ConfigError
 from asr.training.augmentation import FrameAugmenter
 from asr.training.checkpoint import (
     assign_weights,
@@ -24,18 +24,18 @@ from asr.training.checkpoint import (
 )
 from asr.training.config import TrainConfig
 from asr.training.corpus import SILENCE, Corpus, load_corpus
-from asr.training.dev import DevDecoder, word_error_rates
+from asr.training.dev import word_error_rates
+from asr.training.kinds import AnyModel, make_decoder, make_model
 from asr.training.plan import TrainingBatches
 from asr.training.record import RunRecord
 from asr.training.schedule import chunk_of, learning_rate
 from asr.transducer.joint import MAX_BLOCK
-from asr.transducer.model import Transducer
 
 log = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Trains a transducer.
+    """Trains a model.
 
     Args:
         config: What to train.
@@ -56,7 +56,7 @@ class Trainer:
         keras.utils.set_random_seed(config.schedule.seed)
         devices = _distribute()
         self.corpus: Corpus = load_corpus(config, base, run)
-        self.model = Transducer(config.model)
+        self.model = make_model(config.model)
         self.model.encoder.mean.assign(self.corpus.mean)
         self.model.encoder.deviation.assign(self.corpus.deviation)
         augment = FrameAugmenter(config.augment, self.corpus.noises, float(self.corpus.mean.mean()))
@@ -66,12 +66,13 @@ class Trainer:
         self.stop_requested = False
         if config.start_from and not checkpoint_steps(run):
             self._start_from(base / config.start_from)
+        _freeze(self.model, config.trained)
         self.stepper = _stepper(self.model, config)
         self._resume()
         (run / "tokenizer.model").write_bytes(self.corpus.tokenizer.model)
         (run / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1))
         self.record = RunRecord(run, self.step, config.schedule.steps, self.audio_seconds)
-        self._decoder = DevDecoder(self.model, self.corpus.tokenizer)
+        self._decoder = make_decoder(self.model, self.corpus.tokenizer)
 
     def train(self, until: float | None = None) -> None:
         """Trains to the last step, or to the time `until` (of `time.time`)."""
@@ -107,13 +108,14 @@ class Trainer:
         return values | {"rate": rate}
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """WER of each head on the dev splits, with the averaged weights; logged and written to dev.csv."""
+        """WER of each head with a weight on the dev splits, by the averaged weights; logged and written to dev.csv."""
         current = [np.asarray(v).copy() for v in self.stepper.variables]
         for variable, average in zip(self.stepper.variables, self.stepper.slots["average"], strict=True):
             variable.assign(np.asarray(average))
         results: dict[str, dict[str, float]] = {}
         for split, utterances in self.corpus.dev.items():
-            results[split] = word_error_rates(self._decoder, utterances, self.corpus.features, SILENCE)
+            rates = word_error_rates(self._decoder, utterances, self.corpus.features, SILENCE)
+            results[split] = {head: rate for head, rate in rates.items() if self.config.loss.weighs(head)}
             self.record.evaluation(self.step, self.audio_seconds, split, results[split])
         for variable, value in zip(self.stepper.variables, current, strict=True):
             variable.assign(value)
@@ -158,9 +160,21 @@ class Trainer:
         """Takes the weights of a model folder, or the averaged ones of a run's checkpoint; no optimiser's state."""
         arrays, _ = load_arrays(path / "weights.npz" if path.is_dir() else path)
         weights = weights_of(self.model.variables)  # heads that the other run did not have stay as they are
-        weights |= arrays if path.is_dir() else part(arrays, "weights") | part(arrays, "average")
+        taken = arrays if path.is_dir() else part(arrays, "weights") | part(arrays, "average")
+        parts = self.config.start_parts
+        weights |= {name: value for name, value in taken.items() if not parts or name.split("/")[0] in parts}
         assign_weights(self.model.variables, weights, str(path))
         log.info("started from %s", path)
+
+
+def _freeze(model: keras.Model, trained: tuple[str, ...]) -> None:
+    """Leaves only these layers of the model trainable; all, if none is named."""
+    names = [layer.name for layer in model.layers]
+    for name in trained:
+        if name not in names:
+            raise ConfigError(f"trained: expected parts of the model ({', '.join(names)}), got {name!r}")
+    for layer in model.layers:
+        layer.trainable = not trained or layer.name in trained
 
 
 def _distribute() -> int:
@@ -172,7 +186,7 @@ def _distribute() -> int:
     return distribute()
 
 
-def _stepper(model: Transducer, config: TrainConfig) -> Any:
+def _stepper(model: AnyModel, config: TrainConfig) -> Any:
     """The backend's training step."""
     if keras.backend.backend() == "jax":
         from asr.training.step_jax import JaxStep

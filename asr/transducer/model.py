@@ -1,5 +1,6 @@
 """The whole model: encoder, predictor, block joint and the two CTC heads, with its training losses."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -23,6 +24,8 @@ from asr.objectives.viterbi import align, path_loss, viterbi_loss
 from asr.transducer.feedback import aligned_log_probs
 from asr.transducer.joint import MAX_BLOCK, BlockJoint
 from asr.transducer.predictor import Predictor
+
+CTC_HEADS = ("characters", "pieces")
 
 
 class Transducer(keras.Model):
@@ -60,7 +63,7 @@ class Transducer(keras.Model):
 
     def call(self, frames: Any, lengths: Any, chunk: Any, training: bool = False) -> tuple[Any, Any]:
         """Encodes whole recordings; see `Encoder.call`."""
-        return self.encoder(frames, lengths, chunk=chunk, training=training)
+        return self.encoder(frames, lengths, chunk=chunk, training=training and self.encoder.trainable)
 
     def losses_of(
         self,
@@ -72,6 +75,7 @@ class Transducer(keras.Model):
         delay_penalty: float = 0.0,
         prior_weight: Any = None,
         guide_weight: Any = None,
+        heads: Collection[str] = CTC_HEADS,
         training: bool = False,
     ) -> dict[str, Any]:
         """Losses of a batch, each in nats per label.
@@ -87,11 +91,12 @@ class Transducer(keras.Model):
             delay_penalty: λ of FastEmit.
             prior_weight: Scalar, weight of the prior that the speech's energy puts on characters; None: no prior.
             guide_weight: Scalar, weight of the prior that the characters' alignment puts on wordpieces; None: no prior.
-            training: Whether dropout acts.
+            heads: CTC heads whose losses are wanted; the characters' is computed for `guide_weight`, too.
+            training: Whether dropout acts, in the parts that are trainable.
 
         Returns:
-            Scalars by name: "characters" and "pieces" (CTC), "transducer" if `block` is given, "text" (cross-entropy of
-            the internal language model) if the batch has text.
+            Scalars by name: "characters" and "pieces" (CTC) if in `heads`, "transducer" if `block` is given, "text"
+            (cross-entropy of the internal language model) if the batch has text.
 
         Raises:
             ValueError: for an unknown objective, "full_sum" with context feedback, or a block longer than the chunk or
@@ -106,7 +111,7 @@ class Transducer(keras.Model):
         results = {}
         if "frames" in batch:
             results = self._spoken(
-                batch, chunk, block, objective, delay_penalty, prior_weight, guide_weight, training=training
+                batch, chunk, block, objective, delay_penalty, prior_weight, guide_weight, heads, training=training
             )
         if "text" in batch:
             results["text"] = (self.text_loss(batch["text"], batch["text_lengths"], training), batch["text_lengths"])
@@ -124,6 +129,7 @@ class Transducer(keras.Model):
         delay_penalty: float,
         prior_weight: Any,
         guide_weight: Any,
+        heads: Collection[str],
         *,
         training: bool,
     ) -> dict[str, tuple[Any, Any]]:
@@ -133,13 +139,14 @@ class Transducer(keras.Model):
         lengths = ((batch["frame_lengths"] + unit - 1) // unit) * unit
         lower, upper = self(batch["frames"], lengths, chunk=chunk, training=training)
         pieces = batch["piece_lengths"]
-        characters, progress = self._character_loss(lower, batch, lengths // STRIDE, prior_weight)
-        prior = _guide(progress, FRAMES_PER_STEP // STRIDE, batch, guide_weight)
-        steps = lengths // FRAMES_PER_STEP
-        results = {
-            "characters": (characters, batch["character_lengths"]),
-            "pieces": (ctc_loss(self.pieces(upper), batch["pieces"], steps, pieces, prior), pieces),
-        }
+        results, progress = {}, None
+        if "characters" in heads or guide_weight is not None:
+            characters, progress = self._character_loss(lower, batch, lengths // STRIDE, prior_weight)
+            results["characters"] = (characters, batch["character_lengths"])
+        if "pieces" in heads:
+            prior = _guide(progress, FRAMES_PER_STEP // STRIDE, batch, guide_weight)
+            steps = lengths // FRAMES_PER_STEP
+            results["pieces"] = ctc_loss(self.pieces(upper), batch["pieces"], steps, pieces, prior), pieces
         if block is not None:
             blocks = lengths // (FRAMES_PER_STEP * block)
             shape = _guide(progress, block * FRAMES_PER_STEP // STRIDE, batch, guide_weight)

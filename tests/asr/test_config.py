@@ -1,6 +1,7 @@
 """Configuration from dictionaries and TOML: what is right is taken, what is wrong is named."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,27 @@ def test_errors_name_the_file(content: bytes, message: str, tmp_path: Path) -> N
 def test_missing_file_is_an_error_for_users(tmp_path: Path) -> None:
     with pytest.raises(AsrError, match=r"config\.toml: No such file or directory"):
         read_toml(Outer, tmp_path / "config.toml")
+
+
+def test_settings_go_over_what_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('name = "a"\n[inner]\nsize = 1\n')
+    settings = ["name=of two words", "inner.size=3", "inner.rate = 2.5", "limit=7"]
+    assert read_toml(Outer, path, settings) == Outer("of two words", Inner(3, 2.5), limit=7)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("name", "expected a setting like schedule.steps=100, got 'name'"),
+        ("inner.=3", "expected a setting like"),
+        ("name.more=3", "name.more: expected name to be a table, got 'a'"),
+        ("inner.length=3", "unknown key inner.length"),
+        ("inner.size=many", "inner.size: expected int, got 'many'"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('name = "a"\n[inner]\nsize = 1\n')
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_toml(Outer, path, [setting])

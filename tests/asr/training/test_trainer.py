@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from asr.cli import main
-from asr.errors import CheckpointError
+from asr.errors import CheckpointError, ConfigError
+from asr.model_folder import load_model
 from asr.training.checkpoint import checkpoint_path, checkpoint_steps, load_arrays, part, save_arrays, weights_of
 from asr.training.config import TrainConfig
 from asr.training.trainer import Trainer
@@ -129,6 +130,68 @@ def test_a_run_may_start_from_another(
             np.testing.assert_allclose(value, expected[path], rtol=tolerance, atol=tolerance, err_msg=path)
         for values in (trainer.stepper.slots["first"], trainer.stepper.slots["second"]):
             assert not any(np.any(np.asarray(value)) for value in values)
+
+
+def test_a_new_joint_is_trained_on_a_frozen_encoder(
+    finished: Path, toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    """What is not trained stays as it started, bit for bit; what is not taken from there starts anew."""
+    start = checkpoint_path(finished, STEPS)
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    changed = make_config(
+        schedule={"steps": 60, "evaluate_steps": 60, "peak_rate": 1e-2},
+        loss={"characters": 0.0, "pieces": 0.0, "text": 0.0, "text_first_steps": 0, "prior_steps": 0, "guide_steps": 0},
+    )
+    parts = {"start_parts": ("encoder", "predictor"), "trained": ("joint",)}
+    trainer = Trainer(dataclasses.replace(changed, start_from=str(start), **parts), toy, tmp_path)
+    before = weights_of(trainer.model.variables)
+    arrays, _ = load_arrays(start)
+    taken = part(arrays, "weights") | part(arrays, "average")
+    for name, value in before.items():
+        started = name.split("/")[0] in ("encoder", "predictor")
+        assert np.array_equal(value, taken[name]) == started or not (started or value.any()), name  # biases are zero
+    trainer.train()
+    moved = {
+        n.split("/")[0] for n, v in weights_of(trainer.model.variables).items() if not np.array_equal(v, before[n])
+    }
+    assert moved == {"joint"}
+    assert not rows(tmp_path / "train.csv")[0]["characters"]
+    assert float(rows(tmp_path / "dev.csv")[-1]["transducer"]) <= 0.4
+
+
+def test_only_parts_that_the_model_has_can_be_trained(
+    toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, finished: Path
+) -> None:
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    with pytest.raises(ConfigError, match=r"trained: expected parts of the model .*joint.*, got 'decoder'"):
+        Trainer(dataclasses.replace(make_config(), trained=("decoder",)), toy, tmp_path)
+
+
+def test_the_offline_encoder_decoder_is_trained_by_the_same_command(
+    finished: Path, toy: Path, write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    """It learns on the transducer's encoder; its export cannot be mistaken for a model that streams."""
+    shutil.copytree(finished / "cache", tmp_path / "run" / "cache")
+    config = write_config(tmp_path / "toy.toml", loss={"text": 0.0, "text_first_steps": 0})
+    settings = {
+        "start_from": f'"{checkpoint_path(finished, STEPS)}"',
+        "start_parts": '["encoder"]',
+        "model.kind": "encoder_decoder",
+        "data.manifest": str(toy / "manifest.jsonl"),
+        "schedule.chunks": "[0]",
+        "schedule.chunk_weights": "[1.0]",
+        "schedule.peak_rate": "1e-2",
+        "schedule.steps": "200",
+        "data.texts": "[]",
+    }
+    options = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    assert command("train", config, "--run", tmp_path / "run", *options) == 0
+    last = rows(tmp_path / "run" / "dev.csv")[-1]
+    assert set(last) == {"step", "hours", "split", "decoder"}
+    assert float(last["decoder"]) <= 0.3
+    assert command("export", tmp_path / "run", tmp_path / "model") == 0
+    with pytest.raises(CheckpointError, match="expected a transducer, got a model of kind 'encoder_decoder'"):
+        load_model(tmp_path / "model")
 
 
 @pytest.mark.parametrize(

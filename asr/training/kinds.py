@@ -1,0 +1,27 @@
+"""The kinds of model that `asr train` trains, and what decodes their dev splits."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.config import ModelConfig
+from asr.encoder_decoder.model import EncoderDecoder
+from asr.encoder_decoder.search import GlobalDecoder
+from asr.tokenizer import Tokenizer
+from asr.training.dev import DevDecoder
+from asr.transducer.model import Transducer
+
+AnyModel = Transducer | EncoderDecoder
+
+
+def make_model(config: ModelConfig) -> AnyModel:
+    """An untrained model of `config.kind`."""
+    return EncoderDecoder(config) if config.kind == "encoder_decoder" else Transducer(config)
+
+
+def make_decoder(
+    model: AnyModel, tokenizer: Tokenizer
+) -> Callable[[NDArray[np.float32], NDArray[np.int32]], list[dict[str, str]]]:
+    """What decodes batches of whole recordings with a model: their texts, by head."""
+    return GlobalDecoder(model, tokenizer) if isinstance(model, EncoderDecoder) else DevDecoder(model, tokenizer)
