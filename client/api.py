@@ -33,7 +33,7 @@ def connect(
     chunk_ms: int | None = None,
     words: bool = False,
     phrases: Sequence[str] = (),
-    silence_ms: int = 600,
+    silence_ms: int = 800,
     pending_s: float = 60.0,
     backoff: Backoff | None = None,
     tls: ssl.SSLContext | None = None,

@@ -42,7 +42,7 @@ def listen(
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Show the microphones and exit.")] = False,
     chunk_ms: ChunkOption = None,
     phrase: PhraseOption = None,
-    silence_ms: SilenceOption = 600,
+    silence_ms: SilenceOption = 800,
 ) -> None:
     """Shows what you say while you say it. Ctrl-C ends and prints the transcript."""
     from client.listen_command import listen_command, print_devices
@@ -66,7 +66,7 @@ def transcribe(
     streams: Annotated[int, typer.Option(min=1, max=256, help="Files at a time.")] = 4,
     chunk_ms: ChunkOption = None,
     phrase: PhraseOption = None,
-    silence_ms: SilenceOption = 600,
+    silence_ms: SilenceOption = 800,
 ) -> None:
     """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
     from client.backoff import Backoff

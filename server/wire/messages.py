@@ -49,7 +49,7 @@ class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Endpoint(_Struct, frozen=True):
     """When a segment ends without being told to."""
 
-    silence_ms: Annotated[int, Meta(ge=80, le=10_000)] = 600
+    silence_ms: Annotated[int, Meta(ge=80, le=10_000)] = 800
     """Silence after speech that ends a segment, in milliseconds."""
 
 

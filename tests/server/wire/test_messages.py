@@ -24,7 +24,7 @@ TIMING = Timing(queue_ms=1.5, compute_ms=20.0)
 def test_start_needs_only_the_sample_rate() -> None:
     start = Start(sample_rate=16_000)
     assert start.encoding is Encoding.S16LE
-    assert start.endpoint == Endpoint(silence_ms=600)
+    assert start.endpoint == Endpoint(silence_ms=800)
     assert (start.chunk_ms, start.phrases, start.words, start.attention) == (None, (), False, False)
 
 
