@@ -9,6 +9,7 @@ from starlette.websockets import WebSocketClose
 
 FOLDER = Path(__file__).parents[1] / "page"
 HEADERS = {
+    "Cache-Control": "no-cache",  # a new version shows at once; unchanged files cost a 304
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; "
     "img-src 'self'; connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",

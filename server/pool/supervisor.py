@@ -1,6 +1,8 @@
 """Keeps one worker running: starts it, watches it, and starts it again when it dies or hangs."""
 
 import asyncio
+import contextlib
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from server.worker.messages import FromWorker, Started, ToWorker
 
 FAIR_MESSAGES = 32  # messages handled in a row, before other tasks get their turn
 LAST_WORDS_S = 1.0  # seconds for reading what a worker that ended has still written
+EXIT_S = 0.5  # seconds for noticing that a worker which takes no messages has ended
 CHECKS = 4  # looks at the worker's silence, per time that it may last
 
 logger = logging.getLogger(__name__)
@@ -139,7 +142,8 @@ class Supervisor:
         logger.info("worker %d started as process %d", self.number, process.pid)
         relaying = asyncio.create_task(relay(process.log, self.number))
         try:
-            reason = await _first([process.exited, lambda: self._listen(process), self._watch, self._refusal])
+            refusal = functools.partial(self._refusal, process)
+            reason = await _first([process.exited, lambda: self._listen(process), self._watch, refusal])
             await process.kill()
             return reason
         except asyncio.CancelledError:
@@ -182,9 +186,11 @@ class Supervisor:
             await asyncio.sleep(self.patience.hang_s / CHECKS)
         return f"gave no answer for {self.patience.hang_s:g} s"
 
-    async def _refusal(self) -> str:
-        """Wait until the worker takes no more messages."""
+    async def _refusal(self, process: WorkerProcess) -> str:
+        """Wait until the worker takes no more messages; the reason is its end, if that is why."""
         await self._refuses.wait()
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(process.exited(), EXIT_S)
         return "stopped reading its messages"
 
 

@@ -34,6 +34,17 @@ async def test_there_is_nothing_else(start_server: Any, page: Path, path: str) -
     assert "secret" not in answer.text
 
 
+async def test_a_new_version_of_the_page_shows_at_once(start_server: Any, page: Path) -> None:
+    """Browsers ask each time; what has not changed is not sent again."""
+    run = await start_server()
+    answer = await run.get("/code.js")
+    assert answer.headers["cache-control"] == "no-cache"
+    again = {"If-None-Match": answer.headers["etag"]}
+    assert (await run.get("/code.js", headers=again)).status_code == 304
+    (page / "code.js").write_text("changed;")
+    assert (await run.get("/code.js", headers=again)).text == "changed;"
+
+
 @pytest.mark.parametrize("path", ["/", "/nothing", "/healthz", "/metrics"])
 async def test_browsers_are_told_to_trust_nothing_else(start_server: Any, page: Path, path: str) -> None:
     run = await start_server()

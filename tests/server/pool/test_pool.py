@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from server.pool import Patience, Pool, PoolFull, inference_worker
+from server.pool.process import WorkerGone, WorkerProcess
 from server.worker.messages import Drop, Finish, Finished, Flush, Flushed, Shutdown
 
 Start = Callable[..., Awaitable[Any]]
@@ -65,6 +67,32 @@ async def test_a_killed_worker_is_replaced(start_pool: Start, fake_worker: Fake)
     run.speak(1, 4)
     await run.until(lambda: len(run.finals(1)) == 2)
     assert run.finals(1)[0] == run.finals(1)[1]
+
+
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, "was killed by SIGKILL"), (0, "stopped reading")])
+async def test_the_log_tells_a_worker_that_ended_from_one_that_does_not_read(
+    start_pool: Start,
+    fake_worker: Fake,
+    number: int,
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Though a message may find its socket closed before its end is noticed."""
+    run = await start_pool(fake_worker())
+    await run.warm()
+    run.open(1)
+
+    def refuse(process: WorkerProcess, message: object) -> None:
+        os.kill(process.pid, number)
+        raise WorkerGone("does not take messages")
+
+    with caplog.at_level(logging.ERROR, logger="server.pool"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(WorkerProcess, "send", refuse)
+            run.speak(1, 1)
+        await run.until(lambda: run.ready == [[1]])
+    (line,) = (record.message for record in caplog.records if record.name == "server.pool.supervisor")
+    assert line.startswith(f"worker 0 {reason}")
 
 
 async def test_lost_streams_move_to_a_running_worker_at_once(start_pool: Start, fake_worker: Fake) -> None:
