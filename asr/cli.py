@@ -67,12 +67,30 @@ def transcribe(
     beam: BeamOption = 1,
     lm_weight: LmWeightOption = None,
     ilm_weight: IlmWeightOption = None,
+    phrases: Annotated[
+        list[str] | None, typer.Option("--phrase", help="A name or term to favour; may be repeated.")
+    ] = None,
+    phrase_weight: Annotated[
+        float | None, typer.Option(min=0.0, help="Bonus of each wordpiece of the phrases, in nats.")
+    ] = None,
 ) -> None:
     """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
+    from asr.decoding.phrases import PHRASE_WEIGHT
     from asr.transcribe import transcribe_files
 
+    weight = PHRASE_WEIGHT if phrase_weight is None else phrase_weight
     failed = transcribe_files(
-        files, format.value, parse_chunk(chunk_ms), output, model, batch, beam, lm_weight, ilm_weight
+        files,
+        format.value,
+        parse_chunk(chunk_ms),
+        output,
+        model,
+        batch,
+        beam,
+        lm_weight,
+        ilm_weight,
+        phrases or (),
+        weight,
     )
     raise typer.Exit(1 if failed else 0)
 

@@ -1,7 +1,7 @@
 """`asr transcribe`: recordings to text, several at a time, in bounded memory."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from asr.audio.files import probe, read_blocks
+from asr.decoding.phrases import PHRASE_WEIGHT
 from asr.formats import format_transcript
 from asr.model_folder import bundled_model
 from asr.output import ResultFolder
@@ -30,6 +31,8 @@ def transcribe_files(
     beam: int = 1,
     lm_weight: float | None = None,
     ilm_weight: float | None = None,
+    phrases: Sequence[str] = (),
+    phrase_weight: float = PHRASE_WEIGHT,
 ) -> list[Path]:
     """Transcribes files; each result is written as soon as it is there.
 
@@ -43,17 +46,20 @@ def transcribe_files(
         beam: Hypotheses of the search; 1: greedy.
         lm_weight: As `Recognizer` takes it.
         ilm_weight: As `Recognizer` takes it.
+        phrases: Names and terms to favour.
+        phrase_weight: As `Recognizer` takes it.
 
     Returns:
         Files that failed; each was reported on standard error.
 
     Raises:
-        AsrError: if two files would have the same result, or the chunk size is not served.
+        AsrError: if two files would have the same result, the chunk size is not served, or a phrase cannot be said.
         CheckpointError: if the model cannot be read.
     """
     console = Console(stderr=True)
     folder = model or bundled_model()
     settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder), "beam": [beam, lm_weight, ilm_weight]}
+    settings["phrases"] = [*phrases, phrase_weight] if phrases else []
     results = ResultFolder(output, EXTENSIONS[kind], settings) if output else None
     waiting = list(dict.fromkeys(files))
     if results:
@@ -65,8 +71,9 @@ def transcribe_files(
     if not waiting:
         return []
     streams = min(batch, len(waiting))
-    recognizer = Recognizer(folder, chunk_ms, streams, beam=beam, lm_weight=lm_weight, ilm_weight=ilm_weight)
-    return _run(recognizer, waiting, kind, folder.name, results, console)
+    weights = {"lm_weight": lm_weight, "ilm_weight": ilm_weight, "phrase_weight": phrase_weight}
+    recognizer = Recognizer(folder, chunk_ms, streams, beam=beam, **weights)
+    return _run(recognizer, waiting, kind, folder.name, results, console, phrases)
 
 
 def _identity(folder: Path) -> list[str | int]:
@@ -77,7 +84,13 @@ def _identity(folder: Path) -> list[str | int]:
 
 
 def _run(
-    recognizer: Recognizer, files: list[Path], kind: str, name: str, results: ResultFolder | None, console: Console
+    recognizer: Recognizer,
+    files: list[Path],
+    kind: str,
+    name: str,
+    results: ResultFolder | None,
+    console: Console,
+    phrases: Sequence[str],
 ) -> list[Path]:
     failed: list[Path] = []
     texts: dict[Path, str] = {}
@@ -85,7 +98,7 @@ def _run(
     with Progress(*columns, console=console, transient=True) as bars:
         tasks: dict[Path, TaskID] = {}
         sources = ((f, partial(_opened, f, bars, tasks)) for f in files)
-        for file, result in recognise_all(recognizer, sources, _progress(bars, tasks)):
+        for file, result in recognise_all(recognizer, sources, _progress(bars, tasks), phrases):
             if file in tasks:
                 bars.remove_task(tasks[file])
             if isinstance(result, ValueError):

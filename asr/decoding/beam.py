@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from asr.decoding.greedy import block_window, labels_limit
+from asr.decoding.phrases import PhraseTables, after, biased
 from asr.transducer.model import Transducer
 
 NEVER = -1e30  # a log-probability; finite, so that differences of two of them are numbers
@@ -81,6 +82,7 @@ class BeamSearch:
             "score": ops.tile(ops.where(first, 0.0, NEVER)[None], (batch, 1)),
             "hash": ops.zeros((batch, beam, len(HASHES)), "int32"),
             "predictor": _spread(self.model.predictor.initial_state(batch), beam),
+            "phrase": ops.zeros((batch, beam), "int32"),
         }
         if self.language_model is not None:
             state = self.language_model.initial_state(batch)
@@ -91,7 +93,15 @@ class BeamSearch:
             "seen": ops.zeros((batch,), "int32"),
         }
 
-    def block(self, frames: Any, state: dict[str, Any], active: Any, end_bias: Any) -> tuple[dict[str, Any], Any]:
+    def block(
+        self,
+        frames: Any,
+        state: dict[str, Any],
+        active: Any,
+        end_bias: Any,
+        phrases: PhraseTables | None = None,
+        lists: Any = None,
+    ) -> tuple[dict[str, Any], Any]:
         """Searches one block of every stream.
 
         Args:
@@ -99,6 +109,8 @@ class BeamSearch:
             state: From `initial_state` or the block before.
             active: [B] bool, streams that have a block now; the others keep their state.
             end_bias: Scalar added to the end-of-block logit.
+            phrases: Lists of phrases to favour; None: none.
+            lists: [B] int32, each stream's list.
 
         Returns:
             The next state, and by name, hypotheses from the best on: "parents" [B, K] int32 (which hypothesis of the
@@ -128,7 +140,7 @@ class BeamSearch:
             end, label, places = self._scores(alive, window, mask, end_bias)
             alive = alive | {"end": ops.where(k == 0, ops.exp(end), alive["end"])}
             ended = self._best(_joined(ended, alive | {"score": alive["score"] + end}), merge=True)
-            alive = self._extended(alive, label, places, k)
+            alive = self._extended(alive, label, places, k, phrases, lists)
             return k + 1, alive, ended
 
         _, _, ended = ops.while_loop(more, emit, (ops.convert_to_tensor(0, "int32"), alive, ended))
@@ -154,10 +166,15 @@ class BeamSearch:
         places = ops.argmax(ops.mean(weights[:, 0], axis=1), axis=-1)
         return ops.log_sigmoid(end_logit), label, ops.cast(places, "int32") - joint.lookback
 
-    def _extended(self, alive: dict[str, Any], log_probs: Any, places: Any, k: Any) -> dict[str, Any]:
+    def _extended(
+        self, alive: dict[str, Any], log_probs: Any, places: Any, k: Any, phrases: PhraseTables | None, lists: Any
+    ) -> dict[str, Any]:
         """The best continuations by one label, of all hypotheses of a stream together."""
         beam, vocabulary = self.config.beam, log_probs.shape[-1]
         scores = alive["score"][..., None] + log_probs + self._expected(alive)
+        if phrases is not None:
+            bonus, following = biased(phrases, ops.broadcast_to(lists[:, None], alive["phrase"].shape), alive["phrase"])
+            scores, alive = scores + bonus, alive | {"following": following}
         top, index = ops.top_k(ops.reshape(scores, (-1, beam * vocabulary)), beam)  # [B, K]
         source = ops.cast(index // vocabulary, "int32")
         label = ops.cast(index % vocabulary, "int32")
@@ -165,6 +182,7 @@ class BeamSearch:
         chosen = ops.take_along_axis(ops.reshape(log_probs, (-1, beam * vocabulary)), index, axis=1)
         places = ops.take_along_axis(places, source, axis=1)
         alive = _taken(alive, source)
+        following = alive.pop("following", None)
         updates = {
             "score": ops.maximum(top, NEVER),
             "labels": ops.where(here, label[..., None], alive["labels"]),
@@ -175,6 +193,8 @@ class BeamSearch:
             ),
             "predictor": _per_hypothesis(self.model.predictor.step, label, alive["predictor"]),
         }
+        if following is not None:
+            updates["phrase"] = after(following, label)
         if self.language_model is not None:
             updates["language"] = _per_hypothesis(self.language_model.step, label, alive["language"])
         return alive | updates

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras import ops
 
+from asr.decoding.phrases import PhraseTables, after, biased
 from asr.transducer.joint import MAX_BLOCK, BlockJoint
 from asr.transducer.model import Transducer
 
@@ -49,18 +50,27 @@ class GreedySearch:
         self.model = model
 
     def initial_state(self, batch: int) -> dict[str, Any]:
-        """State of `batch` new streams: predictor state, the joint's window before the block, and frames seen."""
+        """State of `batch` new streams: predictor, window before the block, frames seen, and place in the phrases."""
         return initial_state(self.model, batch)
 
-    def block(self, frames: Any, state: dict[str, Any], active: Any, end_bias: Any) -> tuple[dict[str, Any], Any]:
+    def block(
+        self,
+        frames: Any,
+        state: dict[str, Any],
+        active: Any,
+        end_bias: Any,
+        phrases: PhraseTables | None = None,
+        lists: Any = None,
+    ) -> tuple[dict[str, Any], Any]:
         """As `decode_block`."""
-        return decode_block(self.model, frames, state, active, end_bias)
+        return decode_block(self.model, frames, state, active, end_bias, phrases, lists)
 
 
 def initial_state(model: Transducer, batch: int) -> dict[str, Any]:
-    """State of `batch` new streams: predictor state, the joint's window before the block, and frames seen."""
+    """State of `batch` new streams: as `GreedySearch.initial_state`."""
     joint = model.joint
     return {
+        "phrase": ops.zeros((batch,), "int32"),
         "predictor": model.predictor.initial_state(batch),
         "window": ops.zeros((batch, joint.lookback, 2 * joint.joint_dim)),
         "seen": ops.zeros((batch,), "int32"),
@@ -68,7 +78,13 @@ def initial_state(model: Transducer, batch: int) -> dict[str, Any]:
 
 
 def decode_block(
-    model: Transducer, frames: Any, state: dict[str, Any], active: Any, end_bias: Any
+    model: Transducer,
+    frames: Any,
+    state: dict[str, Any],
+    active: Any,
+    end_bias: Any,
+    phrases: PhraseTables | None = None,
+    lists: Any = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Emits the labels of one block of every stream.
 
@@ -78,6 +94,8 @@ def decode_block(
         state: From `initial_state` or the block before.
         active: [B] bool, streams that have a block now; the others emit nothing and keep their state.
         end_bias: Scalar added to the end-of-block logit: above 0, fewer labels.
+        phrases: Lists of phrases to favour; None: none.
+        lists: [B] int32, each stream's list.
 
     Returns:
         The next state, and by name: "labels" [B, M] int32 (-1 past the last), "log_probs" [B, M] of each label,
@@ -92,12 +110,12 @@ def decode_block(
     def more(k: Any, alive: Any, *_: Any) -> Any:
         return ops.logical_and(k < limit, ops.any(alive))
 
-    def emit(k: Any, alive: Any, predictor: Any, labels: Any, log_probs: Any, looks: Any, ends: Any) -> Any:
+    def emit(k: Any, alive: Any, predictor: Any, node: Any, labels: Any, log_probs: Any, looks: Any, ends: Any) -> Any:
         context, weights = joint.listen(predictor, window, mask)  # [B, J], [B, H, K]
         logits = joint.score(predictor, context)  # [B, 1 + V]
         end_logit, scores = logits[:, 0] + end_bias, logits[:, 1:]
-        label = ops.cast(ops.argmax(scores, axis=-1), "int32")
-        score = ops.max(scores, axis=-1) - ops.logsumexp(scores, axis=-1) + ops.log_sigmoid(-end_logit)
+        label, score, following = _choose(scores, node, phrases, lists)
+        score = score - ops.logsumexp(scores, axis=-1) + ops.log_sigmoid(-end_logit)
         end = ops.sigmoid(end_logit)
         ends = ops.where(k == 0, end, ends[0]), ops.where(alive, end, ends[1])
         alive = ops.logical_and(alive, end_logit < 0.0)
@@ -107,21 +125,23 @@ def decode_block(
         looks = ops.where(here[..., None, None], ops.cast(weights, "float32")[:, None], looks)
         # Context feedback needs no state of its own: the next predictor state takes this label's context up at once.
         predictor = ops.where(alive[:, None], model.predictor.step(label, predictor, context), predictor)
-        return k + 1, alive, predictor, labels, log_probs, looks, ends
+        return k + 1, alive, predictor, ops.where(alive, following, node), labels, log_probs, looks, ends
 
     start = (
         ops.convert_to_tensor(0, "int32"),
         active,
         state["predictor"],
+        state["phrase"],
         ops.full((batch, limit), -1, "int32"),
         ops.zeros((batch, limit)),
         ops.zeros((batch, limit, joint.weight_heads, window.shape[1])),
         (ops.zeros((batch,)), ops.zeros((batch,))),
     )
-    _, _, predictor, labels, log_probs, looks, (first, done) = ops.while_loop(more, emit, start)
+    _, _, predictor, node, labels, log_probs, looks, (first, done) = ops.while_loop(more, emit, start)
     moved = active[:, None, None]
     following = {
         "predictor": predictor,
+        "phrase": node,
         "window": ops.where(moved, window[:, block:], state["window"]),
         "seen": ops.where(active, ops.minimum(state["seen"] + block, joint.lookback), state["seen"]),
     }
@@ -129,3 +149,12 @@ def decode_block(
     places = ops.where(labels >= 0, places, 0)
     found = {"labels": labels, "log_probs": log_probs, "frames": places, "weights": looks, "end": first, "done": done}
     return following, found
+
+
+def _choose(scores: Any, node: Any, phrases: PhraseTables | None, lists: Any) -> tuple[Any, Any, Any]:
+    """The best label of scores [B, V] with the phrases' bonus, its own score without it, and the node after it."""
+    if phrases is None:
+        return ops.cast(ops.argmax(scores, axis=-1), "int32"), ops.max(scores, axis=-1), node
+    bonus, following = biased(phrases, lists, node)
+    label = ops.cast(ops.argmax(scores + bonus, axis=-1), "int32")
+    return label, after(scores, label), after(following, label)

@@ -1,6 +1,6 @@
 """Many recordings through one recogniser: every step advances as many as it has rows, in bounded memory."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,6 +38,7 @@ def recognise_all(
     recognizer: Recognizer,
     sources: Iterable[tuple[Key, Callable[[], Parts]]],
     progress: Callable[[Key, int], None] = lambda key, audio_ms: None,
+    phrases: Sequence[str] = (),
 ) -> Generator[tuple[Key, Transcript | ValueError], None, None]:
     """Recognises recordings, several at a time.
 
@@ -45,6 +46,7 @@ def recognise_all(
         recognizer: None of its streams in use.
         sources: A key for each recording and what opens it: an iterator of its samples, [n] mono at 16 kHz.
         progress: Called with a recording's key and the audio recognised so far.
+        phrases: Names and terms to favour in all of them.
 
     Yields:
         Each key with its transcript, or with the error that opening, reading or recognising it raised; in the order
@@ -52,7 +54,7 @@ def recognise_all(
     """
     running: list[_Running[Key]] = []
     try:
-        yield from _recognised(recognizer, iter(sources), running, progress)
+        yield from _recognised(recognizer, iter(sources), running, progress, phrases)
     finally:
         for item in running:
             recognizer.release(item.stream)
@@ -63,6 +65,7 @@ def _recognised(
     waiting: Iterator[tuple[Key, Callable[[], Parts]]],
     running: list[_Running[Key]],
     progress: Callable[[Key, int], None],
+    phrases: Sequence[str],
 ) -> Iterator[tuple[Key, Transcript | ValueError]]:
     """As `recognise_all`; `running` holds the recordings whose streams are open."""
     rows, exhausted = recognizer.engine.rows, False
@@ -73,7 +76,7 @@ def _recognised(
                 exhausted = True
                 break
             key, opened = source
-            stream = recognizer.stream()
+            stream = recognizer.stream(phrases)
             try:
                 running.append(_Running(key, opened(), stream))
             except ValueError as error:

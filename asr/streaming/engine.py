@@ -15,6 +15,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from asr.decoding.greedy import GreedySearch
+from asr.decoding.phrases import PhraseTables
 from asr.encoder.encoder import FRAMES_PER_STEP
 from asr.errors import AsrError
 from asr.features import HOP_SAMPLES, SAMPLE_RATE
@@ -34,7 +35,9 @@ class Search(Protocol):
     def initial_state(self, batch: int) -> State:
         """State of `batch` new streams."""
 
-    def block(self, frames: Any, state: State, active: Any, end_bias: Any) -> tuple[State, dict[str, Any]]:
+    def block(
+        self, frames: Any, state: State, active: Any, end_bias: Any, phrases: Any = None, lists: Any = None
+    ) -> tuple[State, dict[str, Any]]:
         """Decodes one block of every active stream: the next state and the outputs, each [B, …]."""
 
 
@@ -93,6 +96,8 @@ class Engine:
         valid: NDArray[np.int32],
         reset: NDArray[np.bool_],
         end_bias: float = 0.0,
+        phrases: PhraseTables | None = None,
+        lists: NDArray[np.int32] | None = None,
     ) -> tuple[State, dict[str, NDArray[Any]]]:
         """Advances every row that has a chunk.
 
@@ -103,6 +108,8 @@ class Engine:
                 its state.
             reset: [B] bool, rows that start a new stream with this chunk.
             end_bias: Added to the end-of-block logit: above 0, fewer labels.
+            phrases: Lists of phrases to favour; tables of another shape, or none, are another program.
+            lists: [B] int32, the list of each row; None: 0, which has no phrases.
 
         Returns:
             The next state, and arrays "labels" [B, C / W, M] int32 (-1: none), "log_probs" [B, C / W, M],
@@ -114,11 +121,14 @@ class Engine:
         expected = (self.rows, self.samples)
         if samples.shape != expected:
             raise AsrError(f"expected samples of shape {list(expected)}, got {list(samples.shape)}")
-        inputs = (ops.convert_to_tensor(x) for x in (samples, valid, reset, np.float32(end_bias)))
-        state, out = self._step(state, *inputs)
+        lists = np.zeros(self.rows, np.int32) if lists is None else lists
+        inputs = (ops.convert_to_tensor(x) for x in (samples, valid, reset, np.float32(end_bias), lists))
+        state, out = self._step(state, *inputs, phrases)
         return state, {name: np.asarray(value) for name, value in out.items()}
 
-    def _advance(self, state: State, samples: Any, valid: Any, reset: Any, end_bias: Any) -> tuple[State, Any]:
+    def _advance(
+        self, state: State, samples: Any, valid: Any, reset: Any, end_bias: Any, lists: Any, phrases: Any
+    ) -> tuple[State, Any]:
         state = _select(reset, self._fresh, state)
         frames, frontend = self.frontend.step(samples, state["frontend"])
         encoded, encoder = self.model.encoder.step(frames, state["encoder"], valid)
@@ -126,7 +136,7 @@ class Engine:
         decoder, found = state["decoder"], []
         for start in range(0, self.frames, self.block):
             block = keys[:, start : start + self.block]
-            decoder, out = self.search.block(block, decoder, valid > start, end_bias)
+            decoder, out = self.search.block(block, decoder, valid > start, end_bias, phrases, lists)
             out["frames"] = out["frames"] + start
             found.append(out)
         following = {"frontend": frontend, "encoder": encoder, "decoder": decoder}

@@ -9,7 +9,7 @@ Example:
     print(stream.finish().text)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoding.beam import BeamSearch
+from asr.decoding.phrases import PHRASE_WEIGHT
 from asr.errors import AsrError
 from asr.features import log_mel
 from asr.language.fusion import make_search
@@ -25,6 +26,7 @@ from asr.model_folder import bundled_model, load_model
 from asr.streaming.attended import Attended, window_patterns
 from asr.streaming.engine import Engine
 from asr.streaming.events import Event, Final
+from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.stream import StreamState
 from asr.transcript import Segment, Transcript
 
@@ -44,6 +46,7 @@ class Recognizer:
         beam: Hypotheses of the search; 1: greedy.
         lm_weight: Of the model folder's language model in a beam search; None: as stored with it; 0: it is not used.
         ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
+        phrase_weight: Bonus of each wordpiece of the streams' phrases, in nats.
 
     Raises:
         AsrError: for a chunk size, a beam or a weight that is not served.
@@ -60,6 +63,7 @@ class Recognizer:
         beam: int = 1,
         lm_weight: float | None = None,
         ilm_weight: float | None = None,
+        phrase_weight: float = PHRASE_WEIGHT,
     ) -> None:
         """Loads the model. The first step compiles it: `warm_up` does that ahead."""
         if streams < 1:
@@ -73,6 +77,7 @@ class Recognizer:
         self.engine = Engine(self.transducer, chunk_ms, streams, mode, search)
         self._state = self.engine.initial_state()
         self._rows: list[Stream | None] = [None] * streams
+        self._phrases = PhraseLists(self.tokenizer, 0, phrase_weight)
 
     def warm_up(self) -> None:
         """Compiles the step; no stream's state changes."""
@@ -80,17 +85,25 @@ class Recognizer:
         samples = np.zeros((rows, self.engine.samples), np.float32)
         self._state, _ = self.engine.step(self._state, samples, np.zeros(rows, np.int32), np.zeros(rows, bool))
 
-    def stream(self) -> "Stream":
+    def stream(self, phrases: Sequence[str] = ()) -> "Stream":
         """Opens a stream.
 
+        Args:
+            phrases: Names and terms to favour. The first stream with some makes the next step compile again.
+
         Raises:
-            AsrError: if all streams are in use.
+            AsrError: if all streams are in use, or a phrase cannot be said.
         """
         for row, taken in enumerate(self._rows):
             if taken is None:
-                stream = self._rows[row] = Stream(self, row)
+                stream = self._rows[row] = Stream(self, row, self._take(phrases))
                 return stream
         raise AsrError(f"expected at most {len(self._rows)} streams at a time; close one, or ask for more")
+
+    def _take(self, phrases: Sequence[str]) -> int:
+        if phrases and not self._phrases.lists:
+            self._phrases = PhraseLists(self.tokenizer, len(self._rows), self._phrases.weight)
+        return self._phrases.take(phrases)
 
     def advance(self) -> list[tuple["Stream", list[Event]]]:
         """Runs one step for every stream that has a chunk ready; returns their events."""
@@ -99,9 +112,12 @@ class Recognizer:
             return []
         samples = np.zeros((len(self._rows), engine.samples), np.float32)
         valid, reset = np.zeros(len(self._rows), np.int32), np.zeros(len(self._rows), bool)
+        lists = np.zeros(len(self._rows), np.int32)
         for stream in rows:
             samples[stream.row], valid[stream.row], reset[stream.row] = stream.state.take()
-        self._state, out = engine.step(self._state, samples, valid, reset)
+            lists[stream.row] = stream.phrases
+        tables = self._phrases.tables if self._phrases.lists else None
+        self._state, out = engine.step(self._state, samples, valid, reset, phrases=tables, lists=lists)
         results = []
         for stream in rows:
             stream.keep(stream.state.accept({name: values[stream.row] for name, values in out.items()}))
@@ -112,6 +128,7 @@ class Recognizer:
         """Frees a stream's place. A stream that was released already is left alone."""
         if self._rows[stream.row] is stream:
             self._rows[stream.row] = None
+            self._phrases.release(stream.phrases)
 
     def attend(self, samples: NDArray[np.float32]) -> Attended:
         """Recognises a recording and tells where the model looked.
@@ -132,10 +149,12 @@ class Recognizer:
         patterns = window_patterns(self.transducer.encoder, samples, self.engine.frames)
         return Attended(log_mel(samples), transcript, tuple(looks), patterns)
 
-    def transcribe(self, samples: NDArray[np.float32] | Iterable[NDArray[np.float32]]) -> Transcript:
-        """Recognises a whole recording: [n] mono float at 16 kHz, or an iterable of its parts."""
+    def transcribe(
+        self, samples: NDArray[np.float32] | Iterable[NDArray[np.float32]], phrases: Sequence[str] = ()
+    ) -> Transcript:
+        """Recognises a whole recording: [n] mono float at 16 kHz, or an iterable of its parts; phrases as `stream`."""
         parts: Iterable[NDArray[np.float32]] = [samples] if isinstance(samples, np.ndarray) else samples
-        with self.stream() as stream:
+        with self.stream(phrases) as stream:
             for part in parts:
                 stream.accept(part)
             return stream.finish()
@@ -144,9 +163,9 @@ class Recognizer:
 class Stream(AbstractContextManager["Stream"]):
     """One stream of audio: samples in, events out. Made by `Recognizer.stream`."""
 
-    def __init__(self, recognizer: Recognizer, row: int) -> None:
-        """Starts with no audio."""
-        self.row = row
+    def __init__(self, recognizer: Recognizer, row: int, phrases: int = 0) -> None:
+        """Starts with no audio; `phrases` is the place of its list."""
+        self.row, self.phrases = row, phrases
         self.state = StreamState(recognizer.tokenizer, recognizer.engine, recognizer.silence_ms)
         self.segments: list[Segment] = []  # finished, for the transcript
         self.pending: list[Event] = []  # events that another stream's call brought about

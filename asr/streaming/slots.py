@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from asr.errors import AsrError
 from asr.streaming.engine import Engine, Search, State
+from asr.streaming.phrase_lists import PhraseLists
 from asr.transducer.model import Transducer
 
 
@@ -29,6 +30,7 @@ class SlotEngine:
         slots: M, streams at most.
         batches: Batch sizes that are compiled; a step of another size fills up the next larger one.
         search: How blocks are decoded; None: greedily.
+        phrases: Lists of phrases that streams may follow; None: there are none.
 
     Raises:
         AsrError: for a chunk size that is not served, no slot or no batch size.
@@ -41,11 +43,12 @@ class SlotEngine:
         slots: int,
         batches: Sequence[int] = (1, 2, 4, 8, 16, 32),
         search: Search | None = None,
+        phrases: PhraseLists | None = None,
     ) -> None:
         """Makes the slots; nothing is compiled yet: see `warm_up`."""
         if slots < 1 or not chunks_ms or min(batches, default=0) < 1:
             raise AsrError(f"expected a slot, a chunk and a batch size or more, got {slots}, {chunks_ms}, {batches}")
-        self.slots = slots
+        self.slots, self.phrases = slots, phrases
         self.batches = sorted({min(size, slots) for size in batches})
         self.engines = {
             (chunk_ms, size): Engine(model, chunk_ms, size, search=search)
@@ -85,6 +88,7 @@ class SlotEngine:
         samples: NDArray[np.float32],
         valid: NDArray[np.int32],
         reset: NDArray[np.bool_],
+        lists: NDArray[np.int32] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Advances these slots by a chunk.
 
@@ -94,6 +98,7 @@ class SlotEngine:
             samples: [B, samples of the chunk], as for `Engine.step`.
             valid: [B] int32, encoder frames to use.
             reset: [B] bool, slots in which a stream starts anew.
+            lists: [B] int32, the place of each stream's phrases in `phrases`; None: they have none.
 
         Returns:
             The outputs of `Engine.step`, each [B, …].
@@ -103,24 +108,29 @@ class SlotEngine:
             raise AsrError(f"expected 1 to {self.largest} different slots below {self.slots}, got {list(slots)}")
         self.engine(chunk_ms)
         engine = self.engines[chunk_ms, next(size for size in self.batches if size >= count)]
-        filled = [np.zeros((engine.rows, *x.shape[1:]), x.dtype) for x in (samples, valid, reset)]
-        for whole, part in zip(filled, (samples, valid, reset), strict=True):
+        given = (samples, valid, reset, np.zeros(count, np.int32) if lists is None else lists)
+        filled = [np.zeros((engine.rows, *x.shape[1:]), x.dtype) for x in given]
+        for whole, part in zip(filled, given, strict=True):
             whole[:count] = part
         index = np.full(engine.rows, self.slots)
         index[:count] = slots
         return {name: value[:count] for name, value in self._run(engine, index, *filled).items()}
 
-    def _run(self, engine: Engine, index: NDArray[Any], *inputs: Any) -> dict[str, NDArray[Any]]:
+    def _run(
+        self, engine: Engine, index: NDArray[Any], samples: Any, valid: Any, reset: Any, lists: Any
+    ) -> dict[str, NDArray[Any]]:
         place = ops.convert_to_tensor(index.astype(np.int32))
-        state, out = engine.step(self._store.gather(place), *inputs)
+        tables = None if self.phrases is None else self.phrases.tables
+        state, out = engine.step(self._store.gather(place), samples, valid, reset, phrases=tables, lists=lists)
         self._store.scatter(place, state)
         return out
 
 
-def _nothing(engine: Engine) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _nothing(engine: Engine) -> tuple[NDArray[Any], ...]:
     """Inputs of a step in which no row has a chunk."""
     rows = engine.rows
-    return np.zeros((rows, engine.samples), np.float32), np.zeros(rows, np.int32), np.zeros(rows, bool)
+    samples = np.zeros((rows, engine.samples), np.float32)
+    return samples, np.zeros(rows, np.int32), np.zeros(rows, bool), np.zeros(rows, np.int32)
 
 
 class _TensorFlowStore:

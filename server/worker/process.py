@@ -10,6 +10,7 @@ from pathlib import Path
 import zmq
 
 from asr.model_folder import bundled_model, load_model
+from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.slots import SlotEngine
 from server.worker import messages
 from server.worker.messages import Shutdown, Started
@@ -59,7 +60,8 @@ def serve(options: Options) -> None:
     ending = _Ending()
     folder = options.model or bundled_model()
     model, tokenizer = load_model(folder)
-    engine = SlotEngine(model, options.chunks_ms, options.slots, batch_sizes(min(options.batch, options.slots)))
+    batches = batch_sizes(min(options.batch, options.slots))
+    engine = SlotEngine(model, options.chunks_ms, options.slots, batches, phrases=PhraseLists(tokenizer))
     engine.warm_up(_log_step)
     worker = Worker(engine, tokenizer, time.monotonic)
     started = Started(

@@ -21,10 +21,11 @@ class WorkerStream:
         slot: Where its state is.
         chunk_ms: Its chunk.
         state: Its samples and words.
+        phrases: Place of its list of phrases.
     """
 
-    def __init__(self, number: int, slot: int, chunk_ms: int, state: StreamState) -> None:
-        self.number, self.slot, self.chunk_ms, self.state = number, slot, chunk_ms, state
+    def __init__(self, number: int, slot: int, chunk_ms: int, state: StreamState, phrases: int = 0) -> None:
+        self.number, self.slot, self.chunk_ms, self.state, self.phrases = number, slot, chunk_ms, state, phrases
         self.since = 0.0  # when the next chunk became ready
         self._ending: Flush | Finish | None = None
         # What came after a flush that is not done yet: the flush does not reach into it.

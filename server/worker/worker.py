@@ -7,6 +7,7 @@ import numpy as np
 
 from asr.errors import AsrError
 from asr.streaming.events import Event
+from asr.streaming.phrase_lists import PhraseLists, PhraseListsFull
 from asr.streaming.slots import SlotEngine
 from asr.streaming.stream import StreamState
 from asr.tokenizer import Tokenizer
@@ -42,6 +43,7 @@ class Worker:
         self.engine, self.tokenizer, self.clock = engine, tokenizer, clock
         self.streams: dict[int, WorkerStream] = {}
         self._free = list(range(engine.slots))
+        self.phrases = engine.phrases or PhraseLists(tokenizer, lists=0)
 
     @property
     def busy(self) -> bool:
@@ -81,6 +83,7 @@ class Worker:
             np.stack([samples for samples, _, _ in taken]),
             np.array([valid for _, valid, _ in taken], np.int32),
             np.array([fresh for _, _, fresh in taken]),
+            np.array([stream.phrases for stream in streams], np.int32),
         )
         done = self.clock()
         answers: list[FromWorker] = []
@@ -95,18 +98,17 @@ class Worker:
     def _open(self, message: Open) -> list[FromWorker]:
         if message.stream in self.streams:
             self._forget(self.streams[message.stream])
-        if message.phrases:
-            text = "expected no phrases: this model cannot be told which words to favour"
-            return [Refused(stream=message.stream, message=text, unsupported=True)]
-        try:
-            engine = self.engine.engine(message.chunk_ms)
-        except AsrError as error:
-            return [Refused(stream=message.stream, message=str(error), unsupported=True)]
         if not self._free:
             return [Refused(stream=message.stream, message="expected a free place, all are taken; try again later")]
+        try:
+            engine = self.engine.engine(message.chunk_ms)
+            phrases = self.phrases.take(message.phrases)
+        except AsrError as error:
+            full = isinstance(error, PhraseListsFull)
+            return [Refused(stream=message.stream, message=str(error), unsupported=not full)]
         place = message.position, message.segment
         state = StreamState(self.tokenizer, engine, message.silence_ms, *place, watched=message.attention)
-        stream = WorkerStream(message.stream, self._free.pop(), message.chunk_ms, state)
+        stream = WorkerStream(message.stream, self._free.pop(), message.chunk_ms, state, phrases)
         self.streams[message.stream] = stream
         return []
 
@@ -160,3 +162,4 @@ class Worker:
         if self.streams.get(stream.number) is stream:
             del self.streams[stream.number]
             self._free.append(stream.slot)
+            self.phrases.release(stream.phrases)

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from asr.audio.files import read_blocks
+from asr.decoding.phrases import PHRASE_WEIGHT
 from asr.errors import AsrError
 from asr.formats import format_transcript
 from asr.output import STATE_FILE
@@ -28,7 +29,8 @@ def transcribe(
     """`transcribe_files` with the random model, compiled once for all tests."""
 
     def made(model: Path, chunk_ms: int, streams: int, beam: int, **weights: float | None) -> Recognizer:
-        assert streams >= 1 and beam == 1 and not any(weights.values())
+        assert streams >= 1 and beam == 1
+        assert weights == {"lm_weight": None, "ilm_weight": None, "phrase_weight": PHRASE_WEIGHT}
         return recogniser(chunk_ms, 3)
 
     monkeypatch.setattr("asr.transcribe.Recognizer", made)

@@ -15,14 +15,14 @@ import pytest_asyncio
 
 from asr.streaming.recognizer import Recognizer
 from server.settings import Settings
-from server.wire import Encoding, Final, Flush, Flushed, Partial
+from server.wire import Encoding, Error, Final, Flush, Flushed, Partial
 from tests.server.app.running import Running, start_running, stop_running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parents[2]
 LOAD_S = 300.0  # for loading and compiling on a busy machine
-CHUNK_MS, SILENCE_MS = 320, 600
+CHUNK_MS, SILENCE_MS = 320, 800
 FRAME = 6400  # bytes of f32le, 100 ms
 
 
@@ -114,6 +114,27 @@ async def test_what_was_declared_stable_stays(run: Running, sounds: list[np.ndar
             if isinstance(event, Partial):
                 stable[event.segment] = event.text[: event.stable]
     assert any(stable.values())
+
+
+async def test_phrases_are_followed_or_refused_by_name(
+    run: Running, sounds: list[np.ndarray], expected: list[list[str]], model_folder: Path
+) -> None:
+    """Those of one session as the recogniser follows them; what cannot be said closes it before any audio is lost."""
+    phrases = ("ccccc", "at the hat", "aaaaa", "ttttt", "hot sea", "heeee")
+    alone = Recognizer(model_folder, CHUNK_MS, silence_ms=SILENCE_MS)
+    favoured = [[segment.text for segment in alone.transcribe(sound, phrases).segments] for sound in sounds]
+    for sound, wanted in zip(sounds, favoured, strict=True):
+        async with run.connect() as client:
+            await client.start(encoding=Encoding.F32LE, phrases=phrases)
+            await client.audio(as_bytes(sound), FRAME)
+            await client.stop()
+        assert texts(client.finals) == wanted
+    assert favoured != expected
+    async with run.connect() as client:
+        await client.start(encoding=Encoding.F32LE, phrases=("sea", "中"))
+        assert await client.refused() == ("unsupported", 1003)
+    error = next(event for event in client.events if isinstance(event, Error))
+    assert "phrase '中': expected words that can be said" in error.message
 
 
 async def test_a_killed_worker_changes_no_word(

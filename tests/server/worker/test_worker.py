@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from asr.model_folder import load_model
+from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.recognizer import Recognizer
 from asr.streaming.slots import SlotEngine
 from server.worker.messages import (
@@ -44,7 +45,7 @@ class Clock:
 @pytest.fixture(scope="module")
 def engine(model_folder: Path) -> tuple[SlotEngine, object]:
     model, tokenizer = load_model(model_folder)
-    return SlotEngine(model, [CHUNK_MS], 5, (1, 4)), tokenizer
+    return SlotEngine(model, [CHUNK_MS], 5, (1, 4), phrases=PhraseLists(tokenizer, 2, 50.0)), tokenizer
 
 
 @pytest.fixture
@@ -185,15 +186,40 @@ def test_bad_audio_that_waited_for_a_flush_is_refused(worker: Worker, sounds: li
 def test_what_cannot_be_opened_is_refused(worker: Worker) -> None:
     (chunk,) = worker.handle(opened(1, chunk_ms=640))
     assert chunk == Refused(stream=1, message="chunk_ms: expected one of 160, got 640", unsupported=True)
-    (phrases,) = worker.handle(opened(1, phrases=("earshot",)))
-    assert isinstance(phrases, Refused)
-    assert phrases.unsupported
     assert all(worker.handle(opened(i)) == [] for i in range(5))
     (full,) = worker.handle(opened(5))
     assert isinstance(full, Refused)
     assert not full.unsupported
     worker.handle(Drop(stream=3))
     assert worker.handle(opened(5)) == []
+
+
+def test_a_stream_favours_its_own_phrases(
+    worker: Worker, sounds: list[np.ndarray], recogniser: Callable[..., Recognizer]
+) -> None:
+    """Far above all else here, so that they are all that it says; another stream beside it says what it always says."""
+    messages = [opened(1, phrases=("Mat",)), opened(2), audio(1, sounds[0]), audio(2, sounds[0])]
+    answers = run(worker, *messages, Finish(stream=1), Finish(stream=2))
+    assert said(segments(answers, 2)) == expected(recogniser(CHUNK_MS, silence_ms=SILENCE_MS), sounds[0])
+    words = " ".join(segment.text for segment in segments(answers, 1)).split()
+    assert words and set(words[:-1]) == {"mat"}
+
+
+def test_phrases_that_cannot_be_followed_are_refused(worker: Worker) -> None:
+    (unsaid,) = worker.handle(opened(1, phrases=("cat", "中")))
+    assert isinstance(unsaid, Refused)
+    assert unsaid.unsupported
+    assert unsaid.message.startswith("phrase '中': expected words that can be said")
+    assert worker.handle(opened(1, phrases=("cat",))) == []
+    assert worker.handle(opened(2, phrases=("cat",))) == []  # shares the list
+    assert worker.handle(opened(3, phrases=("rat",))) == []
+    (full,) = worker.handle(opened(4, phrases=("hat",)))
+    assert isinstance(full, Refused)
+    assert not full.unsupported
+    assert full.message.startswith("phrases: expected at most 2 different lists at a time")
+    for stream in (1, 2):
+        worker.handle(Drop(stream=stream))
+    assert worker.handle(opened(4, phrases=("hat",))) == []
 
 
 def test_a_dropped_stream_says_nothing_more(worker: Worker, sounds: list[np.ndarray]) -> None:
