@@ -1,4 +1,7 @@
 import hashlib
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,15 @@ def tokens_file(tmp_path: Path) -> Path:
     path = tmp_path / "tokens"
     path.write_text(f"# name, SHA-256\n\nalice {digest(SECRET)}  # since May\nbob\t{digest('bobs').upper()}\n")
     return path
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the guide's commands use openssl")
+def test_the_guide_makes_a_token_that_is_admitted(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^```sh\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(commands) == 1
+    made = subprocess.run(["sh", "-euc", commands[0]], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert identify(made.stdout.strip(), read_tokens(tmp_path / "tokens.txt")) == Identity(name="alice")
 
 
 def test_tokens_are_read(tokens_file: Path) -> None:
