@@ -143,3 +143,30 @@ async def test_every_refusal_has_its_text_and_its_close_code(open_page: OpenPage
         )
         resumable = code in (ErrorCode.TOO_FAST, ErrorCode.TOO_SLOW)
         assert refusal == (None if resumable else {"code": code.value, "message": ""})
+
+
+async def test_the_last_words_attention_is_shown_when_the_recording_is_over(open_page: OpenPage) -> None:
+    page = await open_page(microphone=False)
+    pictures = await page.evaluate(
+        """async () => {
+        const { AttentionPicture } = await import("/attention.js");
+        const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        const canvas = document.getElementById("attention");
+        const picture = new AttentionPicture();
+        const read = (number, labels) => picture.add({ audio_ms: 320 * number, frame_ms: 80, labels,
+            weights: labels.map(() => [0.1, 0.2, 0.6, 0.1]), end_probability: 0.9 });
+        const pictures = [];
+        const look = async () => { await drawn(); pictures.push(canvas.toDataURL()); };
+        picture.begin(true);
+        read(1, ["▁the", "▁end"]);
+        read(2, []);
+        await look();
+        for (let number = 3; number < 60; number += 1) read(number, []);
+        await look();
+        picture.end(false);
+        await look();
+        return pictures; }"""
+    )
+    spoken, silent, over = pictures
+    assert over == spoken
+    assert silent != spoken
