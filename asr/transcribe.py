@@ -71,8 +71,15 @@ def transcribe_files(
     if not waiting:
         return []
     streams = min(batch, len(waiting))
-    weights = {"lm_weight": lm_weight, "ilm_weight": ilm_weight, "phrase_weight": phrase_weight}
-    recognizer = Recognizer(folder, chunk_ms, streams, beam=beam, **weights)
+    recognizer = Recognizer(
+        folder,
+        chunk_ms,
+        streams,
+        beam=beam,
+        lm_weight=lm_weight,
+        ilm_weight=ilm_weight,
+        phrase_weight=phrase_weight,
+    )
     return _run(recognizer, waiting, kind, folder.name, results, console, phrases)
 
 
