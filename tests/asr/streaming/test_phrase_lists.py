@@ -53,24 +53,23 @@ def test_what_cannot_be_made_is_refused(tokenizer: Tokenizer) -> None:
 def test_a_stream_favours_its_phrases_and_leaves_others_alone(
     beam: int, model_folder: Path, make_audio: Callable
 ) -> None:
-    """With a bonus above all else it says nothing but them, and says as much as it would have."""
+    """With a bonus above all else, what begins like a phrase becomes that phrase."""
     samples = make_audio(4.0, 3)
+    phrases = ["Omega!", "onto", "tomato"]
     recognizer = Recognizer(model_folder, 640, 2, beam=beam, phrase_weight=1000.0)
     plain = recognizer.transcribe(samples)
-    with recognizer.stream() as one, recognizer.stream(["the Mat!", "sea"]) as other:
+    with recognizer.stream() as one, recognizer.stream(phrases) as other:
         one.push(samples)
         other.push(samples)
         beside, favoured = one.finish(), other.finish()
     assert beside.text == plain.text
     assert [w.confidence for w in beside.words] == pytest.approx([w.confidence for w in plain.words], abs=1e-4)
-    words = favoured.text.split()
-    assert len(words) > 4
-    assert {"the", "mat", "sea"} & set(words)
-    assert all(word in ("the", "mat", "sea", "th", "m", "ma", "s", "se") for word in words)  # a segment's end may cut
-    assert favoured.text not in plain.text
+    named = {"omega", "onto", "tomato"}
+    assert named & set(favoured.text.split())
+    assert not named & set(plain.text.split())
     with pytest.raises(AsrError, match="phrase '中'"):
         recognizer.stream(["中"])
-    again = recognizer.transcribe(samples, ["the Mat!", "sea"])
+    again = recognizer.transcribe(samples, phrases)
     assert again.text == favoured.text
 
 

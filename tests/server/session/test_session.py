@@ -207,7 +207,7 @@ def test_after_a_loss_what_is_not_final_is_sent_again(session: Session) -> None:
     assert to_worker(session.receive_text(FLUSH, 0.3)) == []
     assert to_worker(session.receive_audio(more, 11_200, 0.3)) == []
     replay = to_worker(session.worker_ready(0.4))
-    assert replay[0] == worker.Open(stream=7, chunk_ms=100, silence_ms=600, position=3_000, segment=1)
+    assert replay[0] == worker.Open(stream=7, chunk_ms=100, silence_ms=800, position=3_000, segment=1)
     flush = replay.index(worker.Flush(stream=7))
     before = b"".join(message.samples for message in replay[1:flush] if isinstance(message, worker.Audio))
     after = b"".join(message.samples for message in replay[flush + 1 :] if isinstance(message, worker.Audio))

@@ -197,12 +197,14 @@ def test_what_cannot_be_opened_is_refused(worker: Worker) -> None:
 def test_a_stream_favours_its_own_phrases(
     worker: Worker, sounds: list[np.ndarray], recogniser: Callable[..., Recognizer]
 ) -> None:
-    """Far above all else here, so that they are all that it says; another stream beside it says what it always says."""
-    messages = [opened(1, phrases=("Mat",)), opened(2), audio(1, sounds[0]), audio(2, sounds[0])]
+    """What begins like one becomes it, so far above all else they are; a stream beside it says what it always says."""
+    named = ("omega", "onto", "tomato")
+    messages = [opened(1, phrases=named), opened(2), audio(1, sounds[0]), audio(2, sounds[0])]
     answers = run(worker, *messages, Finish(stream=1), Finish(stream=2))
     assert said(segments(answers, 2)) == expected(recogniser(CHUNK_MS, silence_ms=SILENCE_MS), sounds[0])
-    words = " ".join(segment.text for segment in segments(answers, 1)).split()
-    assert words and set(words[:-1]) == {"mat"}
+    favoured, plain = (" ".join(segment.text for segment in segments(answers, i)).split() for i in (1, 2))
+    assert set(named) & set(favoured)
+    assert not set(named) & set(plain)
 
 
 def test_phrases_that_cannot_be_followed_are_refused(worker: Worker) -> None:
