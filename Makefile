@@ -15,6 +15,7 @@ SOAK_SESSIONS ?= 10000
 SOAK_HOURS ?= 24
 FUZZ_EXAMPLES ?= 20000
 OUTPUT ?= out
+ROUNDS ?= 3
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 # Speech synthesisers and their voices, for `asr-data synthesize`; a virtual microphone and a browser, for the tests.
@@ -30,7 +31,7 @@ find-python = for python in $(PYTHON) python3 python3.12 python3.11 python3.13; 
 	done; \
 	echo "Needed: Python 3.11 to 3.$(1) with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help setup system demo test lint types unit bench bench-attention bench-service soak fuzz test-install test-tfio clean
+.PHONY: help setup system demo test lint types unit bench bench-attention bench-service bench-start soak fuzz test-install test-tfio clean
 
 help: ## What there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -83,6 +84,9 @@ bench-attention: $(STAMP) ## What each mechanism of the block joint costs.
 
 bench-service: $(STAMP) ## How many streams a server on this machine holds: a table, JSON and plots in OUTPUT; QUICK=1 for a minute.
 	$(BIN)/python -m tests.soak.bench_service --output $(OUTPUT) $(if $(QUICK),--quick)
+
+bench-start: $(STAMP) ## How long a server, a restarted worker and `asr transcribe` take to start, cold and with compiled programs kept.
+	$(BIN)/python -m tests.soak.bench_start --rounds $(ROUNDS)
 
 soak: $(STAMP) ## Hours: killed workers, cut connections, many sessions, a day-long one. SOAK=drops SOAK_RUNS=3 for a part.
 	$(BIN)/python -m tests.soak $(SOAK) --runs $(SOAK_RUNS) --sessions $(SOAK_SESSIONS) --hours $(SOAK_HOURS) --output $(OUTPUT)
