@@ -12,6 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from asr.quick_start import quick_start
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Streaming speech recognition."
 )
@@ -75,23 +77,24 @@ def transcribe(
     ] = None,
 ) -> None:
     """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
-    from asr.decoding.phrases import PHRASE_WEIGHT
-    from asr.transcribe import transcribe_files
+    with quick_start():
+        from asr.decoding.phrases import PHRASE_WEIGHT
+        from asr.transcribe import transcribe_files
 
-    weight = PHRASE_WEIGHT if phrase_weight is None else phrase_weight
-    failed = transcribe_files(
-        files,
-        format.value,
-        parse_chunk(chunk_ms),
-        output,
-        model,
-        batch,
-        beam,
-        lm_weight,
-        ilm_weight,
-        phrases or (),
-        weight,
-    )
+        weight = PHRASE_WEIGHT if phrase_weight is None else phrase_weight
+        failed = transcribe_files(
+            files,
+            format.value,
+            parse_chunk(chunk_ms),
+            output,
+            model,
+            batch,
+            beam,
+            lm_weight,
+            ilm_weight,
+            phrases or (),
+            weight,
+        )
     raise typer.Exit(1 if failed else 0)
 
 
@@ -109,9 +112,11 @@ def evaluate(
     texts: Annotated[Path | None, typer.Option(help="Also write id, reference and hypothesis, as JSONL.")] = None,
 ) -> None:
     """Word error rate on a manifest, by split and by speaker."""
-    from asr.scoring import score_manifest
+    with quick_start():
+        from asr.scoring import score_manifest
 
-    results = score_manifest(manifest, split, parse_chunk(chunk_ms), model, batch, texts, beam, lm_weight, ilm_weight)
+        chunk = parse_chunk(chunk_ms)
+        results = score_manifest(manifest, split, chunk, model, batch, texts, beam, lm_weight, ilm_weight)
     if format is Format.json:
         print(json.dumps(results, indent=1))
         return
@@ -197,8 +202,9 @@ def fail(message: str) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: user errors become one line and exit code 2."""
-    # TensorFlow reads these once, when it is imported: fewer notices, and compiled steps kept between runs.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow reads it once, when it is imported: no notices, and no false alarms about kept programs (preferences of
+    # the compiler, as "prefer-no-gather", are taken for abilities that the processor lacks).
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     try:
         app(args=None if arguments is None else list(arguments), prog_name="asr")

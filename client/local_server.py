@@ -14,6 +14,7 @@ from client.errors import EarshotError
 START_S = 300.0  # loading and compiling on a slow machine
 LOOK_S = 0.2  # between looks at whether it is ready
 STOP_S = 10.0
+CACHE = "EARSHOT_CACHE"  # where the worker keeps its compiled programs
 LAST_LINES = 20  # of its log, shown if it fails
 
 
@@ -49,8 +50,10 @@ class LocalServer:
         Raises:
             LocalServerError: if it ends or takes longer than `start_s`, with the end of its log.
         """
-        # What the user set for a server of theirs is not meant for this one.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("EARSHOT_")}
+        # What the user set for a server of theirs is not meant for this one; where programs are kept is.
+        environment = {
+            name: value for name, value in os.environ.items() if name == CACHE or not name.startswith("EARSHOT_")
+        }
         self._process = await asyncio.create_subprocess_exec(
             *self._command, env=environment, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
         )

@@ -13,7 +13,7 @@ import typer
 from server.settings import LogFormat, Settings
 
 PREFIX = "EARSHOT_"
-OTHERS = ("EARSHOT_URL", "EARSHOT_TOKEN")
+OTHERS = ("EARSHOT_URL", "EARSHOT_TOKEN", "EARSHOT_CACHE")
 """Variables that are not the server's."""
 
 CHUNKS_MS, ORIGINS = list(Settings.chunks_ms), list(Settings.origins)  # typer wants lists

@@ -9,6 +9,7 @@ from hypothesis import settings
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["EARSHOT_CACHE"] = "off"  # what one test compiles, no other finds: those of the cache have their own
 
 # No deadlines: the first example may compile a step, and a loaded machine is no bug. In CI the same examples
 # each time.

@@ -7,7 +7,7 @@ Letters: B streams in a step, M slots.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -55,6 +55,7 @@ class SlotEngine:
             for chunk_ms in dict.fromkeys(chunks_ms)
             for size in self.batches
         }
+        self._warm: set[tuple[int, int]] = set()
         # One more than there are streams: what fills up a batch is kept there.
         self._store = _store(Engine(model, chunks_ms[0], slots + 1, search=search).initial_state())
 
@@ -74,11 +75,28 @@ class SlotEngine:
             raise AsrError(f"chunk_ms: expected one of {', '.join(map(str, served))}, got {chunk_ms}")
         return self.engines[chunk_ms, self.largest]
 
-    def warm_up(self, progress: Callable[[int, int, float], None] = lambda chunk_ms, batch, seconds: None) -> None:
-        """Compiles every step; no slot's state changes. `progress` hears of each and the seconds that it took."""
-        for (chunk_ms, size), engine in self.engines.items():
-            started = time.perf_counter()
+    @property
+    def essential(self) -> list[tuple[int, int]]:
+        """Programs that suffice to take any step: chunk size in ms and batch size, the largest of each chunk size."""
+        return [(chunk_ms, size) for chunk_ms, size in self.engines if size == self.largest]
+
+    def warm_up(
+        self,
+        progress: Callable[[int, int, float], None] = lambda chunk_ms, batch, seconds: None,
+        programs: Iterable[tuple[int, int]] | None = None,
+    ) -> None:
+        """Compiles programs; no slot's state changes.
+
+        With TensorFlow it may run in another thread than the one that takes steps: see `asr.streaming.warm_up`.
+
+        Args:
+            progress: Hears of each program and the seconds that it took.
+            programs: Chunk size in ms and batch size of each; None: all.
+        """
+        for chunk_ms, size in self.engines if programs is None else programs:
+            engine, started = self.engines[chunk_ms, size], time.perf_counter()
             self._run(engine, np.full(size, self.slots), *_nothing(engine))
+            self._warm.add((chunk_ms, size))
             progress(chunk_ms, size, time.perf_counter() - started)
 
     def step(
@@ -107,7 +125,7 @@ class SlotEngine:
         if not 0 < count <= self.largest or len(set(slots)) != count or not set(slots) <= set(range(self.slots)):
             raise AsrError(f"expected 1 to {self.largest} different slots below {self.slots}, got {list(slots)}")
         self.engine(chunk_ms)
-        engine = self.engines[chunk_ms, next(size for size in self.batches if size >= count)]
+        engine = self.engines[chunk_ms, self._size(chunk_ms, count)]
         given = (samples, valid, reset, np.zeros(count, np.int32) if lists is None else lists)
         filled = [np.zeros((engine.rows, *x.shape[1:]), x.dtype) for x in given]
         for whole, part in zip(filled, given, strict=True):
@@ -115,6 +133,11 @@ class SlotEngine:
         index = np.full(engine.rows, self.slots)
         index[:count] = slots
         return {name: value[:count] for name, value in self._run(engine, index, *filled).items()}
+
+    def _size(self, chunk_ms: int, count: int) -> int:
+        """The batch size for so many streams: the smallest that is compiled, or else the smallest."""
+        sizes = [size for size in self.batches if size >= count]
+        return next((size for size in sizes if (chunk_ms, size) in self._warm), sizes[0])
 
     def _run(
         self, engine: Engine, index: NDArray[Any], samples: Any, valid: Any, reset: Any, lists: Any

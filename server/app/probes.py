@@ -27,7 +27,7 @@ class Probes:
         return _answer(200, status="ok")
 
     async def readyz(self, request: Request) -> Response:
-        """New sessions are welcome: every worker's step is compiled, and the server is not about to stop."""
+        """New sessions are welcome: every worker has a compiled step, and the server is not about to stop."""
         about = self._pool.about
         if self._sessions.draining:
             return _answer(503, status="draining")

@@ -1,9 +1,13 @@
 """`python -m server.worker`: an inference worker; started by the server."""
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
+
+from asr.program_cache import ProgramCache
+from asr.quick_import import import_keras
 
 
 def main() -> int:
@@ -17,13 +21,15 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=64, help="streams at most")
     parser.add_argument("--batch", type=int, default=32, help="streams in a step at most")
     options = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
-    from server.worker.process import Options, configure_logging, serve
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once; at 2, kept programs raise false alarms
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    cache = ProgramCache.enable()  # before TensorFlow is imported
+    import_keras()
+    from server.worker.process import Options, serve
 
-    configure_logging()
     try:
         chunks_ms = tuple(options.chunks_ms or [320])
-        serve(Options(options.connect, options.model, chunks_ms, options.slots, options.batch))
+        serve(Options(options.connect, options.model, chunks_ms, options.slots, options.batch), cache)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -62,7 +62,7 @@ class Shutdown(_Struct, frozen=True, tag="shutdown"):
 
 
 class Started(_Struct, frozen=True, tag="started"):
-    """The model is loaded and every step is compiled."""
+    """The model is loaded, and every chunk size has a compiled step."""
 
     model: str
     chunks_ms: tuple[int, ...]

@@ -5,13 +5,16 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import zmq
 
 from asr.model_folder import bundled_model, load_model
+from asr.program_cache import ProgramCache
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.slots import SlotEngine
+from asr.streaming.warm_up import BackgroundWarmUp
 from server.worker import messages
 from server.worker.messages import Shutdown, Started
 from server.worker.worker import Worker
@@ -46,8 +49,14 @@ def batch_sizes(largest: int) -> list[int]:
     return [*(2**n for n in range(largest.bit_length()) if 2**n < largest), largest]
 
 
-def serve(options: Options) -> None:
+def serve(options: Options, cache: ProgramCache | None = None) -> None:
     """Run the worker.
+
+    It takes streams as soon as one program for each chunk size is compiled; the others follow meanwhile.
+
+    Args:
+        options: What the command line says.
+        cache: Where compiled programs are kept.
 
     Raises:
         AsrError: the model or the options will not do.
@@ -62,18 +71,22 @@ def serve(options: Options) -> None:
     model, tokenizer = load_model(folder)
     batches = batch_sizes(min(options.batch, options.slots))
     engine = SlotEngine(model, options.chunks_ms, options.slots, batches, phrases=PhraseLists(tokenizer))
-    engine.warm_up(_log_step)
+    prepared = partial(_prepared, cache)
+    engine.warm_up(prepared, engine.essential)
+    rest = BackgroundWarmUp(engine, prepared)
     worker = Worker(engine, tokenizer, time.monotonic)
     started = Started(
         model=folder.name, chunks_ms=options.chunks_ms, slots=options.slots, lookahead_ms=0, device=_device()
     )
     socket.send(messages.encode(started))
+    rest.start()
     while not ending.now and os.getppid() == parent:
         if socket.poll(0 if worker.busy else IDLE_MS):
             _drain(socket, worker, ending)
         for answer in worker.work():
             socket.send(messages.encode(answer))
     socket.close()
+    rest.stop()
 
 
 class _Ending:
@@ -101,8 +114,10 @@ def _drain(socket: zmq.Socket[bytes], worker: Worker, ending: _Ending) -> None:
             socket.send(messages.encode(answer))
 
 
-def _log_step(chunk_ms: int, batch: int, seconds: float) -> None:
-    logger.info("compiled the step of %d ms for %d streams in %.1f s", chunk_ms, batch, seconds)
+def _prepared(cache: ProgramCache | None, chunk_ms: int, batch: int, seconds: float) -> None:
+    logger.info("prepared the step of %d ms for %d streams in %.1f s", chunk_ms, batch, seconds)
+    if cache:
+        cache.seal()
 
 
 def _device() -> str:
@@ -116,8 +131,3 @@ def _device() -> str:
     import tensorflow as tf
 
     return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
-
-
-def configure_logging() -> None:
-    """Lines on standard error, which the server's log takes in: at their level, and with a time of its own."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

@@ -74,9 +74,17 @@ def audio(samples: np.ndarray) -> Audio:
 
 
 def test_a_killed_worker_s_stream_goes_on_in_the_next(
-    live: Callable[..., Life], recogniser: Callable[..., Recognizer], sounds: list[np.ndarray]
+    live: Callable[..., Life],
+    recogniser: Callable[..., Recognizer],
+    sounds: list[np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Killed in mid-stream; the audio since `keep_from` gives the same words in another process."""
+    """Killed in mid-stream; the audio since `keep_from` gives the same words in another process.
+
+    That process compiles nothing: it finds the programs of the one before.
+    """
+    monkeypatch.setenv("EARSHOT_CACHE", str(tmp_path / "cache"))
     sound, segments, keep_from = sounds[4], [], 0
     options = ("--chunks-ms", "160", "--chunks-ms", "320", "--slots", "2", "--batch", "1")
     first = live(*options)
@@ -94,9 +102,12 @@ def test_a_killed_worker_s_stream_goes_on_in_the_next(
         segments += [event for event in answer.events if isinstance(event, Segment)]
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cache/programs/*/*.pb")}
+    assert len(kept) == 2  # one of each chunk size
 
     second = live(*options)
     assert isinstance(second.receive(), Started)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("cache/programs/*/*.pb")} == kept
     second.send(Open(stream=7, chunk_ms=160, silence_ms=SILENCE_MS, position=keep_from, segment=len(segments)))
     second.send(audio(sound[keep_from:]))
     second.send(Finish(stream=7))
