@@ -102,21 +102,61 @@ def transcribe(
 def evaluate(
     manifest: Annotated[Path, typer.Argument(help="JSONL manifest with reference texts.")],
     split: Annotated[list[str] | None, typer.Option("--split", help="Split to score; may be repeated.")] = None,
-    chunk_ms: ChunkOption = "640",
+    chunk_ms: Annotated[
+        list[str] | None,
+        typer.Option("--chunk-ms", help='Audio per step: 160, 320, a multiple of 640, or "offline"; default: 640.'),
+    ] = None,
     format: Annotated[Format, typer.Option(help="text or json.")] = Format.text,
     model: ModelOption = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
-    beam: BeamOption = 1,
+    beam: Annotated[
+        list[int] | None,
+        typer.Option("--beam", min=1, max=32, help="Hypotheses of the search; default: 1, greedy."),
+    ] = None,
     lm_weight: LmWeightOption = None,
     ilm_weight: IlmWeightOption = None,
     texts: Annotated[Path | None, typer.Option(help="Also write id, reference and hypothesis, as JSONL.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a whole report into this folder, or go on with it: every split, chunk size (--chunk-ms may be"
+            " repeated; default: all five) and decoder (--beam likewise; default: 1 and 8), and the first split under"
+            " conditions."
+        ),
+    ] = None,
+    noise: Annotated[Path | None, typer.Option(help="With --report: folder of noise recordings to mix in.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="With --report: only every so many utterances.")] = 1,
 ) -> None:
-    """Word error rate on a manifest, by split and by speaker."""
+    """Word error rate on a manifest, by split and by speaker; with --report, everything that a model card tells."""
+    chunks = [parse_chunk(value) for value in chunk_ms or ()]
+    if report is not None:
+        if texts is not None or lm_weight is not None or ilm_weight is not None:
+            raise typer.BadParameter("--texts, --lm-weight and --ilm-weight do not go with --report")
+        with quick_start():
+            from asr.evaluation.report import tables
+            from asr.evaluation.suite import BEAMS, CHUNKS, SuiteConfig, run_suite
+
+            config = SuiteConfig(
+                manifest,
+                report,
+                splits=tuple(split or ()),
+                chunks=tuple(chunks) or CHUNKS,
+                beams=tuple(beam or BEAMS),
+                model=model,
+                noise=noise,
+                every=every,
+                batch=batch,
+            )
+            found = run_suite(config)
+        print(json.dumps(found, indent=1) if format is Format.json else tables(found))
+        return
+    if len(chunks) > 1 or len(beam or ()) > 1 or noise is not None or every != 1:
+        raise typer.BadParameter("several --chunk-ms or --beam, --noise and --every need --report")
     with quick_start():
         from asr.scoring import score_manifest
 
-        chunk = parse_chunk(chunk_ms)
-        results = score_manifest(manifest, split, chunk, model, batch, texts, beam, lm_weight, ilm_weight)
+        chunk, hypotheses = (*chunks, 640)[0], (*(beam or ()), 1)[0]
+        results = score_manifest(manifest, split, chunk, model, batch, texts, hypotheses, lm_weight, ilm_weight)
     if format is Format.json:
         print(json.dumps(results, indent=1))
         return

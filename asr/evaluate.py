@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import jiwer
-import numpy as np
-from numpy.typing import NDArray
 
 from asr.errors import AsrError
 from asr.streaming.batch import recognise_all
 from asr.streaming.recognizer import Recognizer
-from data.audio import load_audio
+from data.audio import Samples, load_audio
 from data.manifest import Utterance
 from data.text import normalise
 
@@ -100,6 +98,7 @@ def evaluate(
     recognizer: Recognizer,
     utterances: Sequence[Utterance],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    load: Callable[[Utterance], Samples] = lambda utterance: load_audio(Path(utterance.audio)),
 ) -> Evaluation:
     """Recognises every utterance as a stream, several at a time, and counts word errors.
 
@@ -107,6 +106,7 @@ def evaluate(
         recognizer: Its chunk size decides the latency that is evaluated.
         utterances: With reference texts.
         progress: Called with (done, total).
+        load: Gives an utterance's samples; its time does not count.
 
     Raises:
         AsrError: if no utterance has a reference.
@@ -118,11 +118,11 @@ def evaluate(
     by_id = {u.id: u for u in scored}
     audio_seconds = loading = 0.0
 
-    def opened(path: str) -> Callable[[], Iterator[NDArray[np.float32]]]:
-        def read() -> Iterator[NDArray[np.float32]]:
+    def opened(utterance: Utterance) -> Callable[[], Iterator[Samples]]:
+        def read() -> Iterator[Samples]:
             nonlocal audio_seconds, loading
             started = time.perf_counter()
-            samples = load_audio(Path(path))
+            samples = load(utterance)
             loading += time.perf_counter() - started
             audio_seconds += len(samples) / 16_000
             yield samples
@@ -133,7 +133,7 @@ def evaluate(
     started = time.perf_counter()
     hypotheses: dict[str, str] = {}
     ordered = sorted(scored, key=lambda u: u.seconds)  # similar lengths share a batch
-    with closing(recognise_all(recognizer, ((u.id, opened(u.audio)) for u in ordered))) as results:
+    with closing(recognise_all(recognizer, ((u.id, opened(u)) for u in ordered))) as results:
         for key, result in results:
             if isinstance(result, ValueError):
                 raise result

@@ -117,9 +117,7 @@ class _Half:
         return self.featurise(Path(path)).astype(np.float16)
 
 
-def _featurised(
-    utterances: Sequence[Utterance], featurise: Featurise, jobs: int
-) -> Iterable[NDArray[np.float16]]:
+def _featurised(utterances: Sequence[Utterance], featurise: Featurise, jobs: int) -> Iterable[NDArray[np.float16]]:
     paths = [u.audio for u in utterances]
     if jobs <= 1:
         yield from map(_Half(featurise), paths)

@@ -176,9 +176,7 @@ def read_sentences(path: Path, max_words: int) -> list[str]:
     return sentences
 
 
-def plan(
-    sentences: Sequence[str], voices: Sequence[Voice], config: SynthesisConfig, output: Path
-) -> Iterator[Task]:
+def plan(sentences: Sequence[str], voices: Sequence[Voice], config: SynthesisConfig, output: Path) -> Iterator[Task]:
     """The utterances of a run, in order; a longer run begins with those of a shorter one.
 
     Sentences are drawn without repetition as far as they go. An engine is drawn by the square root of its

@@ -20,9 +20,7 @@ _HEADER_BYTES = 65_536  # within which a WAV file's format chunk must start
 _MP3_RATES = (44_100, 48_000, 32_000)  # Hz, of MPEG-1; halved for MPEG-2, quartered for MPEG-2.5
 
 
-def read_remote_manifest(
-    url: str, splits: Collection[str] | None = None, check_audio: bool = True
-) -> list[Utterance]:
+def read_remote_manifest(url: str, splits: Collection[str] | None = None, check_audio: bool = True) -> list[Utterance]:
     """Reads a manifest through `tf.io.gfile`; all else is as of `data.manifest.read_manifest`."""
     import tensorflow as tf
 

@@ -8,9 +8,7 @@ from data.audio import AudioError, audio_seconds
 from data.manifest import Utterance
 from data.text import TextError, normalise
 
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm"}
-)
+AUDIO_SUFFIXES = frozenset({".aac", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm"})
 
 
 class CorpusError(ValueError):

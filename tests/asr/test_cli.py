@@ -247,6 +247,29 @@ def test_evaluate_needs_references(run: Callable, manifest: Path) -> None:
     assert status == 2 and "no utterance of split 'unheard' has a reference text" in err
 
 
+def test_evaluate_writes_a_report(run: Callable, manifest: Path, tmp_path: Path) -> None:
+    output = tmp_path / "report"
+    options = ["--split", "dev", "--chunk-ms", "640", "--beam", "1"]
+    status, out, _ = run("evaluate", manifest, *options, "--report", output)
+    assert status == 0 and (output / "report.md").read_text() in out
+    assert "## Word error rate" in out and "8 kHz µ-law" in out
+    status, out, _ = run("evaluate", manifest, *options, "--report", output, "--format", "json")
+    assert status == 0 and json.loads(out) == json.loads((output / "report.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--chunk-ms", "320", "--chunk-ms", "640"], "need --report"),
+        (["--every", "2"], "need --report"),
+        (["--report", "r", "--texts", "t"], "do not go with --report"),
+    ],
+)
+def test_options_of_a_report_go_with_it(run: Callable, manifest: Path, options: list[str], message: str) -> None:
+    status, _, err = run("evaluate", manifest, *options)
+    assert status == 2 and message.replace(" ", "") in err.replace("│", "").replace(" ", "").replace("\n", "")
+
+
 # train, export
 
 

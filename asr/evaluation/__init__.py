@@ -1,0 +1,1 @@
+"""Evaluation of a whole model: every split, chunk size and decoder, spoilt audio, word times, confidences."""

@@ -1,0 +1,164 @@
+"""`asr evaluate --report`: every cell of the report, one after the other, resumable, and the report itself."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from asr.errors import AsrError
+from asr.evaluate import Evaluation, evaluate
+from asr.evaluation.cells import CLEAN, JOINED, Cell, Finished, plan, subject_of
+from asr.evaluation.conditions import Condition, joined, joined_samples, joined_utterance, read_noises, spoilt
+from asr.evaluation.report import chunk_name, decoder_name, tables
+from asr.model_folder import bundled_model
+from asr.streaming.recognizer import OFFLINE_MS, Recognizer
+from data.audio import Samples, load_audio
+from data.manifest import Utterance, read_manifest
+
+CHUNKS = (160, 320, 640, 1280, OFFLINE_MS)
+BEAMS = (1, 8)
+CONDITION_CHUNK_MS = 640
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """What a report holds.
+
+    Attributes:
+        manifest: JSONL file.
+        output: Folder of the report and of what is done of it.
+        splits: Splits; empty: all that have references. Conditions are measured on the first.
+        chunks: Chunk sizes, ms.
+        beams: Hypotheses of each decoder; 1: greedy.
+        model: Model folder; None: the bundled model.
+        noise: Folder of noise recordings; None: no conditions with noise.
+        every: Only every so many utterances of each split.
+        batch: Utterances at a time.
+    """
+
+    manifest: Path
+    output: Path
+    splits: tuple[str, ...] = ()
+    chunks: tuple[int, ...] = CHUNKS
+    beams: tuple[int, ...] = BEAMS
+    model: Path | None = None
+    noise: Path | None = None
+    every: int = 1
+    batch: int = 16
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            AsrError: naming what is wrong.
+        """
+        if not self.chunks or not self.beams:
+            raise AsrError("report: expected a chunk size and a decoder or more, got none")
+        if self.every < 1:
+            raise AsrError(f"every: expected 1 or more, got {self.every}")
+
+
+def run_suite(config: SuiteConfig, make: Callable[[int, int], Recognizer] | None = None) -> dict[str, Any]:
+    """Evaluates every cell that is not done yet and writes report.json and report.md.
+
+    Args:
+        config: What to evaluate.
+        make: Gives a recogniser for a chunk size and a beam; None: of the model folder.
+
+    Returns:
+        "cells", each with its split, chunk_ms, beam, condition and figures, and what they are of.
+
+    Raises:
+        AsrError: if a split has no utterance with a reference.
+        ValueError: from the manifest or an audio file, naming it.
+    """
+    by_split = _utterances(config)
+    splits = list(config.splits) or sorted(by_split)
+    conditions: dict[str, Condition] = spoilt(read_noises(config.noise) if config.noise else ())
+    model = config.model or bundled_model()
+    everything = [u for split in splits for u in by_split[split]]
+    subject = subject_of(model, everything, [config.every, config.noise and config.noise.name])
+    finished = Finished(config.output / "cells", subject)
+    at = CONDITION_CHUNK_MS if CONDITION_CHUNK_MS in config.chunks else config.chunks[0]
+    cells = list(plan(splits, config.chunks, config.beams, [*conditions, JOINED], at))
+    if make is None:
+
+        def make(chunk_ms: int, beam: int) -> Recognizer:
+            return Recognizer(model, chunk_ms, streams=config.batch, beam=beam)
+
+    rows: list[dict[str, Any]] = []
+    loaded: tuple[tuple[int, int], Recognizer] | None = None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        whole = bars.add_task("report", total=len(cells))
+        for cell in cells:
+            result = finished.get(cell)
+            if result is None:
+                key = cell.chunk_ms, cell.beam
+                if loaded is None or loaded[0] != key:
+                    loaded = key, make(*key)
+                bar = bars.add_task(name_of(cell), total=None)
+                found = _evaluated(
+                    loaded[1],
+                    cell,
+                    by_split[cell.split],
+                    conditions,
+                    lambda done, total, bar=bar: bars.update(bar, completed=done, total=total),  # type: ignore[misc]
+                )
+                result = found.summary()
+                finished.put(cell, result)
+                bars.remove_task(bar)
+            rows.append({**_described(cell), **result})
+            bars.advance(whole)
+    report = {"model": model.name, "subject": subject, "every": config.every, "splits": splits, "cells": rows}
+    (config.output / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (config.output / "report.md").write_text(tables(report), encoding="utf-8")
+    return report
+
+
+def name_of(cell: Cell) -> str:
+    """A cell in words."""
+    parts = [cell.split, chunk_name(cell.chunk_ms), decoder_name(cell.beam), cell.condition]
+    return ", ".join(part for part in parts if part)
+
+
+def _described(cell: Cell) -> dict[str, Any]:
+    return {"split": cell.split, "chunk_ms": cell.chunk_ms, "beam": cell.beam, "condition": cell.condition}
+
+
+def _utterances(config: SuiteConfig) -> dict[str, list[Utterance]]:
+    found: dict[str, list[Utterance]] = {}
+    for utterance in read_manifest(config.manifest, splits=config.splits or None):
+        if utterance.text:
+            found.setdefault(utterance.split, []).append(utterance)
+    for split in config.splits:
+        if split not in found:
+            raise AsrError(f"{config.manifest}: no utterance of split {split!r} has a reference text")
+    if not found:
+        raise AsrError(f"{config.manifest}: expected utterances with reference texts, found none")
+    return {split: utterances[:: config.every] for split, utterances in found.items()}
+
+
+def _evaluated(
+    recognizer: Recognizer,
+    cell: Cell,
+    utterances: Sequence[Utterance],
+    conditions: dict[str, Condition],
+    progress: Callable[[int, int], None],
+) -> Evaluation:
+    if cell.condition == JOINED:
+        groups = {joined_utterance(group).id: group for group in joined(utterances)}
+        whole = [joined_utterance(group) for group in groups.values()]
+        return evaluate(recognizer, whole, progress, lambda u: joined_samples(groups[u.id]))
+    if cell.condition == CLEAN:
+        return evaluate(recognizer, utterances, progress)
+    condition = conditions[cell.condition]
+
+    def load(utterance: Utterance) -> Samples:
+        return condition(utterance.id, load_audio(utterance.audio))
+
+    return evaluate(recognizer, utterances, progress, load)
