@@ -67,6 +67,7 @@ def create_app(
     app = Starlette(
         routes=[
             WebSocketRoute("/v1/stream", streaming.endpoint),
+            Route("/v1/stream", streaming.plain),
             Route("/healthz", probes.healthz),
             Route("/readyz", probes.readyz),
             Route("/metrics", probes.metrics),

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
+from starlette.websockets import WebSocket
 
 FOLDER = Path(__file__).parents[1] / "page"
 HEADERS = {
@@ -30,7 +31,9 @@ class Page:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
-            await WebSocketClose()(scope, receive, send)
+            # A 404, as for any other address that there is not: a close would become a 403, as for one's origin.
+            answer = PlainTextResponse("no websocket here: expected /v1/stream", 404)
+            await WebSocket(scope, receive, send).send_denial_response(answer)
             return
         await self._files(scope, receive, send)
 

@@ -4,6 +4,8 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server.app.admission import Refusal
@@ -72,6 +74,11 @@ class Streaming:
                 await self._serve(websocket)
             finally:
                 self.connections -= 1
+
+    @staticmethod
+    async def plain(request: Request) -> Response:
+        """Tell whoever asks without a websocket what is here (RFC 9110 section 15.5.22)."""
+        return PlainTextResponse("expected a websocket of the protocol earshot.v1", 426, {"Upgrade": "websocket"})
 
     async def _serve(self, websocket: WebSocket) -> None:
         """Serve one websocket that is open."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from server.audio.errors import AudioError
 from server.audio.pipe import Pipe
-from server.audio.samples import TARGET_RATE
+from server.audio.samples import TARGET_RATE, check_loudness
 
 MOST_GAP_SECONDS = Fraction(1, 1000)  # by which roundings of a container's clock differ
 MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
@@ -127,8 +127,7 @@ class _Converter:
     def _mono(self, frame: Any) -> Iterator[Samples]:
         for planar in self._planar.resample(frame):
             mono = planar.to_ndarray().astype(np.float32).mean(axis=0)  # [channels, N] → [N]
-            if not np.isfinite(mono).all():
-                raise AudioError("expected finite samples, got NaN or infinity")
+            check_loudness(mono, self._received / self._rate, self._rate)
             self._received += len(mono)
             if self._resampler is not None:
                 mono = np.asarray(self._resampler.resample_chunk(np.ascontiguousarray(mono)), np.float32)

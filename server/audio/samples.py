@@ -55,7 +55,7 @@ class SampleDecoder:
         self._cut = data[whole:]
         samples = pcm.decode(data[:whole], self._encoding)
         if self._encoding is Encoding.F32LE:
-            self._check(samples)
+            check_loudness(samples, self.samples / self._rate, self._rate)
         self.samples += len(samples)
         if self._resampler is None:
             self._returned += len(samples)
@@ -86,10 +86,20 @@ class SampleDecoder:
         self._returned += len(samples)
         return samples
 
-    def _check(self, samples: NDArray[np.float32]) -> None:
-        bad = ~(np.abs(samples) <= LOUDEST)  # so that not-a-number is bad, too
-        if bad.any():
-            first = int(np.flatnonzero(bad)[0])
-            seconds = (self.samples + first) / self._rate
-            text = f"expected finite samples in [-1, 1], got {samples[first]} at {seconds:.3f} s"
-            raise AudioError(f"{text}: is the encoding {self._encoding}?")
+
+def check_loudness(samples: NDArray[np.float32], begin_s: float, rate: int) -> None:
+    """Refuses floats that are no audio.
+
+    Args:
+        samples: [N], full scale being 1.
+        begin_s: Where the first one stands, in seconds.
+        rate: Hertz.
+
+    Raises:
+        AudioError: for not-a-number, infinities, and what lies far beyond full scale.
+    """
+    bad = ~(np.abs(samples) <= LOUDEST)  # so that not-a-number is bad, too
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        text = f"got {samples[first]} at {begin_s + first / rate:.3f} s"
+        raise AudioError(f"expected finite samples in [-1, 1], {text}: are these floats audio?")

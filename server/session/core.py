@@ -47,7 +47,7 @@ class SessionCore:
         self._ending: Error | None = None  # why the server ends the session
         self._now = self._opened = self._heard = self._since = now  # the latest; `start`; the client; this state
         self._lost: float | None = None  # when the worker was
-        self._unsent = self._errors = 0
+        self._unsent = self._errors = self._deaths = 0
         self._out: list[Action] = []
 
     @property

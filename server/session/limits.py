@@ -18,6 +18,8 @@ class Limits:
             ends its segments long before.
         events: Messages not yet written to the connection; past it `too_slow`. Also how many finals, and how many
             unanswered flushes, are kept.
+        deaths: Workers that a session may lose in a row without one sample being recognised in between; past it
+            `internal`, for it may be its audio that ends them, and with them the work for everybody else.
         errors: Refused messages in an open session; past it the connection is closed.
         frame_bytes: Longest binary frame.
 
@@ -32,6 +34,7 @@ class Limits:
     backlog_s: float = 60.0
     held_s: float = 180.0
     events: int = 1000
+    deaths: int = 10
     errors: int = 10
     frame_bytes: int = 1024 * 1024
 

@@ -177,6 +177,8 @@ class Session(SessionCore):
 
     def _take_from_worker(self, message: worker.FromWorker) -> None:
         if isinstance(message, worker.Recognised):
+            if message.position > self._recognition.position:
+                self._deaths = 0
             self._recognition.recognised(message.position, message.keep_from)
             for news in self._transcript.hear(message):
                 self._send(news)
@@ -195,6 +197,10 @@ class Session(SessionCore):
         if self._recognition.connected and self.active:
             self._recognition.connected, self._lost = False, self._now
             self._transcript.replaying()
+            self._deaths += 1
+            if self._deaths > self._limits.deaths:
+                self.fault = f"{self._deaths} workers lost in a row"
+                self._fail(ErrorCode.INTERNAL, "recognition failed again and again: start a new session")
         return self._actions()
 
     def worker_ready(self, now: float) -> list[Action]:

@@ -66,9 +66,18 @@ class SessionTranscript:
         return missed
 
     def _end(self, event: Segment) -> Final:
-        words = tuple(_word(word) for word in event.words) if self._words else ()
-        readings = tuple(Alternative(text=r.text, confidence=_probability(r.confidence)) for r in event.alternatives)
-        final = Final(segment=event.segment, text=event.text, words=words, alternatives=readings)
+        words = tuple(map(_word, event.words))
+        final = Final(
+            segment=event.segment,
+            text=event.text,
+            start_ms=words[0].start_ms if words else 0,
+            end_ms=max((word.end_ms for word in words), default=0),
+            confidence=_probability(sum(word.confidence for word in words) / max(1, len(words))),
+            words=words if self._words else (),
+            alternatives=tuple(
+                Alternative(text=r.text, confidence=_probability(r.confidence)) for r in event.alternatives
+            ),
+        )
         self._finals.append(final)
         self.segments += 1
         self._partial, self._declared = None, ""

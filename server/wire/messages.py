@@ -82,8 +82,7 @@ class Word(_Struct, frozen=True):
     def __post_init__(self) -> None:
         """Refuse a word that ends before it begins and a confidence that is no probability."""
         _check_number("confidence", self.confidence, upper=1)
-        if self.end_ms < self.start_ms:
-            raise ValueError(f"expected end_ms >= start_ms ({self.start_ms}), got {self.end_ms}")
+        _check_order(self.start_ms, self.end_ms)
 
 
 class Alternative(_Struct, frozen=True):
@@ -188,10 +187,21 @@ class Final(_Struct, frozen=True, tag="final"):
     """The segment's number, from 0."""
     text: str
     """What was said."""
+    start_ms: Milliseconds
+    """Where its first word begins, in milliseconds of session time."""
+    end_ms: Milliseconds
+    """Where its last word ends, in milliseconds of session time."""
+    confidence: Probability
+    """The mean of its words' confidences: if those are right, the share of words that are."""
     words: tuple[Word, ...] = ()
     """Its words in order; empty unless `Start.words` asked for them."""
     alternatives: tuple[Alternative, ...] = ()
     """Other readings, the likeliest first; `text` is not among them."""
+
+    def __post_init__(self) -> None:
+        """Refuse a segment that ends before it begins and a confidence that is no probability."""
+        _check_number("confidence", self.confidence, upper=1)
+        _check_order(self.start_ms, self.end_ms)
 
 
 class Attention(_Struct, frozen=True, kw_only=True, tag="attention"):
@@ -273,3 +283,9 @@ def _check_number(name: str, value: float, upper: float | None) -> None:
     if not isfinite(value) or value < 0 or (upper is not None and value > upper):
         bounds = "a finite number >= 0" if upper is None else f"a number from 0 to {upper}"
         raise ValueError(f"expected {name} to be {bounds}, got {value}")
+
+
+def _check_order(start_ms: int, end_ms: int) -> None:
+    """Refuse an end before its beginning."""
+    if end_ms < start_ms:
+        raise ValueError(f"expected end_ms >= start_ms ({start_ms}), got {end_ms}")

@@ -36,6 +36,7 @@ from server.wire import (
     decode_client,
     encode,
 )
+from tests.server.wire.finals import final_of
 
 RATE = 16_000
 WORD_SAMPLES = 800  # 50 ms
@@ -129,7 +130,7 @@ class FakeSession:
             return []
         text = " ".join(w.word for w in self.words)
         words = tuple(self.words) if self.start.words else ()
-        self.finals.append(Final(segment=len(self.finals), text=text, words=words))
+        self.finals.append(final_of(len(self.finals), text, words=words))
         self.words, self.partial = [], None
         return [self.finals[-1]]
 

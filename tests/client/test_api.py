@@ -22,6 +22,7 @@ from client import (
 from server.wire import Ack, Error, ErrorCode, encode
 from tests.client.fake_server import RATE, WORD_SAMPLES, FakeServer, Fault, said, speech
 from tests.client.playing import finals_of, recognised
+from tests.server.wire.finals import final_of
 
 
 @pytest.mark.asyncio
@@ -148,7 +149,7 @@ async def test_nobody_listens() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "frame",
-    ["{}", b"binary", '{"type":"final","segment":7,"text":"gap"}', encode(Ack(samples=10**9))],
+    ["{}", b"binary", encode(final_of(7, "gap")), encode(Ack(samples=10**9))],
     ids=["no message", "binary", "missing words", "audio never sent"],
 )
 async def test_a_server_that_breaks_the_protocol(frame: str | bytes) -> None:

@@ -11,6 +11,7 @@ import asr.transcript
 from client.formats import Format, format_transcript
 from client.transcript import Transcript, transcript_of
 from server.wire import Final, Word
+from tests.server.wire.finals import final_of
 
 
 @st.composite
@@ -26,7 +27,7 @@ def finals(draw: st.DrawFn) -> list[Final]:
             end = now + draw(st.sampled_from([0, 80, 700, 9_000]))
             words.append(Word(word=text, start_ms=now, end_ms=end, confidence=draw(st.floats(0, 1))))
             now = draw(st.sampled_from([now, end]))
-        found.append(Final(segment=segment, text=" ".join(w.word for w in words), words=tuple(words)))
+        found.append(final_of(segment, " ".join(w.word for w in words), words=tuple(words)))
     return found
 
 
@@ -45,7 +46,7 @@ def test_both_write_the_same(kind: Format, finals: list[Final], duration_ms: int
 
 
 def test_finals_without_words_or_text() -> None:
-    transcript = transcript_of([Final(segment=0, text="one two"), Final(segment=1, text="")], 1_000, "m")
+    transcript = transcript_of([final_of(0, "one two"), final_of(1, text="")], 1_000, "m")
     assert transcript.text == "one two"
     assert transcript.words == ()
     assert format_transcript(transcript, Format.text) == "one two\n"

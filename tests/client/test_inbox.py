@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from client.inbox import Event, Inbox
 from server.wire import Final, Partial, Timing
+from tests.server.wire.finals import final_of
 
 
 def partial(text: str, segment: int = 0) -> Partial:
@@ -18,7 +19,7 @@ def drained(inbox: Inbox) -> list[Event]:
 @given(st.lists(st.booleans(), max_size=60))
 def test_every_final_and_the_newest_partial_stay(are_final: list[bool]) -> None:
     inbox = Inbox(events=5)
-    events = [Final(segment=i, text=str(i)) if is_final else partial(str(i), i) for i, is_final in enumerate(are_final)]
+    events = [final_of(i, str(i)) if is_final else partial(str(i), i) for i, is_final in enumerate(are_final)]
     for event in events:
         inbox.put(event)
     kept = drained(inbox)
@@ -38,6 +39,6 @@ def test_a_few_events_are_all_kept() -> None:
 def test_too_many_finals() -> None:
     inbox = Inbox(events=1, finals=3)
     for segment in range(3):
-        inbox.put(Final(segment=segment, text=""))
+        inbox.put(final_of(segment, ""))
     with pytest.raises(OverflowError, match="expected events to be read, got 3 unread ones"):
-        inbox.put(Final(segment=3, text=""))
+        inbox.put(final_of(3, ""))

@@ -4,7 +4,8 @@ from rich.console import Console
 
 from client.inbox import Event
 from client.live_text import LiveText
-from server.wire import Final, Partial, Timing
+from server.wire import Partial, Timing
+from tests.server.wire.finals import final_of
 
 
 def partial(text: str, stable: int, segment: int = 0) -> Partial:
@@ -33,7 +34,7 @@ def live(*events: Event) -> LiveText:
 
 
 def test_settled_words_are_bold() -> None:
-    text = live(Final(segment=0, text="one two"), partial("three four", 5, segment=1))
+    text = live(final_of(0, "one two"), partial("three four", 5, segment=1))
     assert text.line().plain == "one two three four"
     assert settled(text).split() == ["one", "two", "three"]
 
@@ -42,17 +43,17 @@ def test_a_partial_gives_way_to_the_next_and_to_its_final() -> None:
     text = live(partial("wan", 0), partial("one", 0))
     assert text.line().plain == "one"
     assert settled(text) == ""
-    text.take(Final(segment=0, text="one"))
+    text.take(final_of(0, "one"))
     assert (text.line().plain, text.transcript) == ("one", "one")
 
 
 def test_a_final_without_text_leaves_no_line() -> None:
-    text = live(partial("uh", 0), Final(segment=0, text=""), Final(segment=1, text="yes"))
+    text = live(partial("uh", 0), final_of(0, ""), final_of(1, text="yes"))
     assert text.transcript == "yes"
 
 
 def test_only_the_newest_lines_are_drawn() -> None:
-    text = live(*(Final(segment=n, text=f"segment number {n}") for n in range(90)))
+    text = live(*(final_of(n, f"segment number {n}") for n in range(90)))
     lines = drawn(text, width=40, height=5)
     assert len(lines) == 4
     assert lines[-2].endswith("segment number 89")

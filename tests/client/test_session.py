@@ -31,10 +31,11 @@ from server.wire import (
     decode_client,
     encode,
 )
+from tests.server.wire.finals import final_of
 
 START = Start(sample_rate=16_000)
 READY = Ready(session="s", resume="t0", chunk_ms=320, lookahead_ms=0, model="m")
-FINAL = Final(segment=0, text="one")
+FINAL = final_of(0, "one")
 
 
 def partial(segment: int, text: str, audio_ms: int = 100) -> Partial:

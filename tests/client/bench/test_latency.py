@@ -2,6 +2,7 @@ import pytest
 
 from client.bench.latency import Latencies, Stopwatch, Summary, percentiles, summary
 from server.wire import Final, Partial, Timing, Word
+from tests.server.wire.finals import final_of
 
 
 def partial(text: str, audio_ms: int, queue_ms: float = 10.0, compute_ms: float = 20.0) -> Partial:
@@ -11,7 +12,7 @@ def partial(text: str, audio_ms: int, queue_ms: float = 10.0, compute_ms: float 
 
 def final(*words: tuple[int, int], segment: int = 0) -> Final:
     found = tuple(Word(word="w", start_ms=a, end_ms=b, confidence=1.0) for a, b in words)
-    return Final(segment=segment, text="w", words=found)
+    return final_of(segment, "w", words=found)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_word_counts_from_its_end_to_the_first_partial_that_has_it(watch: Stop
 
 
 def test_finals_without_words_tell_nothing(watch: Stopwatch, measured: Latencies) -> None:
-    watch.came(Final(segment=0, text="w"), 8.0)
+    watch.came(final_of(0, "w"), 8.0)
     assert measured["final"] == measured["word"] == []
 
 

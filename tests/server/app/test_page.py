@@ -59,8 +59,17 @@ async def test_browsers_are_told_to_trust_nothing_else(start_server: Any, page: 
     assert "server" not in headers
 
 
-async def test_the_page_is_no_websocket(start_server: Any, page: Path) -> None:
+@pytest.mark.parametrize("path", ["/code.js", "/v1/streams", "/healthz"])
+async def test_a_websocket_elsewhere_is_not_found(start_server: Any, page: Path, path: str) -> None:
     run = await start_server()
-    with pytest.raises(InvalidStatus, match="403"):
-        async with run.connect("/code.js"):
+    with pytest.raises(InvalidStatus) as refused:
+        async with run.connect(path):
             pass
+    assert refused.value.response.status_code == 404
+    assert refused.value.response.body == b"no websocket here: expected /v1/stream"
+
+
+async def test_the_websockets_address_is_no_page(start_server: Any, page: Path) -> None:
+    answer = await (await start_server()).get("/v1/stream")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert "earshot.v1" in answer.text

@@ -37,6 +37,7 @@ from server.wire import (
     decode_client,
     encode,
 )
+from tests.server.wire.finals import final_of
 
 WORD_MS = 320
 SEGMENT_WORDS = 5
@@ -131,7 +132,7 @@ class Heard:
     def end(self) -> Final:
         """End the open segment."""
         words = tuple(word(number) for number in range(len(self.finals) * SEGMENT_WORDS, self.words))
-        final = Final(segment=len(self.finals), text=" ".join(w.word for w in words), words=words)
+        final = final_of(len(self.finals), " ".join(w.word for w in words), words=words)
         self.finals.append(final)
         return final
 

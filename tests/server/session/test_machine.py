@@ -9,7 +9,17 @@ from server.session import Limits, State
 from tests.server.session.client_model import World
 from tests.server.session.making import audio, make_session
 
-ROOMY = Limits(idle_s=1e6, session_s=1e6, resume_s=1e6, worker_s=1e6, backlog_s=1e6, held_s=1e6, events=1000, errors=3)
+ROOMY = Limits(
+    idle_s=1e6,
+    session_s=1e6,
+    resume_s=1e6,
+    worker_s=1e6,
+    backlog_s=1e6,
+    held_s=1e6,
+    events=1000,
+    deaths=10**6,
+    errors=3,
+)
 few = st.integers(1, 6)
 pauses = st.sampled_from([0, 0, 3_200, 5_000])  # samples; two chunks always hold a whole one
 

@@ -138,12 +138,13 @@ def test_events_become_partials_and_finals(opening: Session) -> None:
     (final,) = sent(opening.from_worker(recognised(segment(0, "a bcd"), position=4_800, keep_from=4_800), 0.2))
     assert isinstance(final, Final)
     assert [(w.word, w.start_ms, w.end_ms) for w in final.words] == [("a", 0, 50), ("bcd", 100, 150)]
+    assert (final.start_ms, final.end_ms, final.confidence) == (0, 150, 0.5)
 
 
 def test_words_come_only_if_asked_for(session: Session) -> None:
     session.receive_audio(audio(0.2), 3_200, 0.0)
     (final,) = sent(session.from_worker(recognised(segment(0, "a"), position=3_200, keep_from=3_200), 0.1))
-    assert final == Final(segment=0, text="a")
+    assert final == Final(segment=0, text="a", start_ms=0, end_ms=50, confidence=0.5)
 
 
 def test_flush_is_answered_with_the_samples_before_it(session: Session) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from server.session import Close, FinishAudio, Forget, Identity, Session, State, ToWorker
+from server.session import Action, Close, FinishAudio, Forget, Identity, Session, State, ToWorker
 from server.wire import (
     Done,
     Error,
@@ -20,7 +20,7 @@ from server.wire import (
     encode,
 )
 from server.worker import messages as worker
-from tests.server.session.making import audio, recognised, segment, sent, to_worker
+from tests.server.session.making import LIMITS, audio, recognised, segment, sent, to_worker
 
 ALICE = Identity("alice")
 START = encode(Start(sample_rate=16_000))
@@ -97,6 +97,29 @@ def test_without_a_worker_for_too_long_the_session_is_given_up(session: Session)
     actions = session.tick(16.0)
     assert errors(actions) == [ErrorCode.OVERLOADED] and closes(actions) == [1013]
     assert to_worker(actions) == [] and actions[-1] == Forget()
+
+
+def lose_worker(session: Session, now: float) -> list[Action]:
+    actions = session.worker_lost(now)
+    return actions or session.worker_ready(now)
+
+
+def test_a_session_that_ends_every_worker_is_ended(session: Session) -> None:
+    session.receive_audio(audio(1.0), 16_000, 0.0)
+    for death in range(LIMITS.deaths):
+        assert to_worker(lose_worker(session, float(death)))
+    actions = lose_worker(session, 9.0)
+    assert errors(actions) == [ErrorCode.INTERNAL] and closes(actions) == [1011]
+    assert to_worker(actions) == [] and actions[-1] == Forget()
+    assert session.fault == f"{LIMITS.deaths + 1} workers lost in a row"
+
+
+def test_a_session_that_goes_on_survives_any_number_of_workers(session: Session) -> None:
+    for second in range(3 * LIMITS.deaths):
+        session.receive_audio(audio(1.0), 16_000 * (second + 1), float(second))
+        assert to_worker(lose_worker(session, float(second)))
+        position = 16_000 * (second + 1)
+        session.from_worker(recognised(position=position, keep_from=position), float(second))
 
 
 def test_a_fast_sender_is_held_back_then_suspended_and_loses_nothing(session: Session) -> None:

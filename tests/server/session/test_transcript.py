@@ -34,7 +34,8 @@ def test_a_contradiction_is_not_shown_until_it_is_over() -> None:
     assert heard(transcript, "the hat", 4) == []
     assert shown(heard(transcript, "the cat sat on", 3)) == [("the cat sat on", 7)]
     (final,) = transcript.hear(recognised(segment(0, "the hat sat on"), position=16_000))
-    assert final == Final(segment=0, text="the hat sat on"), "what was recognised in the end is told as it is"
+    assert isinstance(final, Final)
+    assert final.text == "the hat sat on", "what was recognised in the end is told as it is"
     assert shown(heard(transcript, "so", 0)) == [("so", 0)]
 
 
@@ -51,6 +52,16 @@ def test_a_replay_is_not_heard_twice() -> None:
     assert heard(transcript, "a b", 1, 32_000) == []
     (partial,) = heard(transcript, "a b c", 1, 32_160)
     assert isinstance(partial, Partial) and partial.audio_ms == 2_010
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_final_has_the_times_and_the_mean_confidence_of_its_words(words: bool) -> None:
+    spoken = (worker.SpokenWord("a", 480, 640, 0.9), worker.SpokenWord("b", 640, 1_200, 0.5))
+    event = worker.Segment(segment=0, text="a b", words=spoken)
+    (final,) = SessionTranscript(words, kept=5).hear(recognised(event, position=32_000))
+    assert isinstance(final, Final)
+    assert (final.start_ms, final.end_ms, final.confidence) == (480, 1_200, pytest.approx(0.7))
+    assert len(final.words) == (2 if words else 0)
 
 
 def test_a_final_is_told_once() -> None:

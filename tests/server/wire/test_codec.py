@@ -33,6 +33,7 @@ from server.wire import (
     decode_server,
     encode,
 )
+from tests.server.wire.finals import final_of
 
 counts = st.integers(0, 2**53)
 tokens = st.text(min_size=1, max_size=40)
@@ -80,13 +81,20 @@ readies = st.builds(
     received_samples=counts,
 )
 alternatives = st.builds(Alternative, text=st.text(), confidence=probabilities)
-finals = st.builds(
-    Final,
-    segment=counts,
-    text=st.text(),
-    words=st.lists(words(), max_size=5).map(tuple),
-    alternatives=st.lists(alternatives, max_size=3).map(tuple),
-)
+
+
+@st.composite
+def finals(draw: st.DrawFn) -> Final:
+    start_ms = draw(counts)
+    return Final(
+        segment=draw(counts),
+        text=draw(st.text()),
+        start_ms=start_ms,
+        end_ms=start_ms + draw(counts),
+        confidence=draw(probabilities),
+        words=draw(st.lists(words(), max_size=5).map(tuple)),
+        alternatives=draw(st.lists(alternatives, max_size=3).map(tuple)),
+    )
 
 
 @st.composite
@@ -106,7 +114,7 @@ def attentions(draw: st.DrawFn) -> Attention:
 server_messages = st.one_of(
     readies,
     partials(),
-    finals,
+    finals(),
     attentions(),
     st.builds(Ack, samples=counts),
     st.builds(Ack, samples=counts, bytes=counts),
@@ -288,7 +296,7 @@ def test_explanations_do_not_send_a_long_value_back() -> None:
 
 def test_text_that_no_frame_can_carry_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
-        encode(Final(segment=0, text="\ud800"))
+        encode(final_of(0, "\ud800"))
 
 
 def test_bytes_are_named_only_where_they_count() -> None:

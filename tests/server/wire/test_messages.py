@@ -9,6 +9,7 @@ from server.wire import (
     ClientMessage,
     Encoding,
     Endpoint,
+    Final,
     Partial,
     ServerMessage,
     Start,
@@ -62,12 +63,16 @@ def test_confidence_is_a_probability(value: float) -> None:
         Word(word="a", start_ms=0, end_ms=10, confidence=value)
     with pytest.raises(ValueError, match="expected confidence to be a number from 0 to 1, got"):
         Alternative(text="a", confidence=value)
+    with pytest.raises(ValueError, match="expected confidence to be a number from 0 to 1, got"):
+        Final(segment=0, text="a", start_ms=0, end_ms=10, confidence=value)
 
 
 def test_word_does_not_end_before_it_begins() -> None:
     assert Word(word="a", start_ms=10, end_ms=10, confidence=1.0).end_ms == 10
     with pytest.raises(ValueError, match=r"expected end_ms >= start_ms \(10\), got 9"):
         Word(word="a", start_ms=10, end_ms=9, confidence=1.0)
+    with pytest.raises(ValueError, match=r"expected end_ms >= start_ms \(10\), got 9"):
+        Final(segment=0, text="a", start_ms=10, end_ms=9, confidence=1.0)
 
 
 def test_stable_prefix_is_no_longer_than_the_text() -> None:
