@@ -78,6 +78,17 @@ class PlannedBatch:
     members: tuple[tuple[int, float], ...]
 
 
+def _nearest_fit(
+    example: Example, factor: float, speeds: Sequence[float], buckets: Sequence[Bucket]
+) -> tuple[int, float] | None:
+    """The first bucket that an example fits, at this speed or else the nearest of the others; None: it fits none."""
+    for other in sorted(speeds, key=lambda speed: abs(speed - factor)):
+        place = _bucket_of(example, other, buckets)
+        if place is not None:
+            return place, other
+    return None
+
+
 def _bucket_of(example: Example, factor: float, buckets: Sequence[Bucket]) -> int | None:
     frames = round(example.frames / factor)
     for i, bucket in enumerate(buckets):
@@ -106,7 +117,8 @@ def plan_epoch(
         buckets: In order of growing length.
         seed: Seed of the run.
         epoch: Epoch number, from 0.
-        speeds: Speed factors, one drawn for each example.
+        speeds: Speed factors, one drawn for each example; one that makes it too long for every bucket gives way to
+            the nearest that does not, so that long recordings are not lost whenever they are slowed down.
         short_first: Whether short buckets come first, as a curriculum; otherwise batches are shuffled.
 
     Returns:
@@ -116,9 +128,9 @@ def plan_epoch(
     groups: list[list[tuple[int, float]]] = [[] for _ in buckets]
     for i in rng.permutation(len(examples)):
         factor = float(rng.choice(np.asarray(speeds)))
-        place = _bucket_of(examples[i], factor, buckets)
-        if place is not None:
-            groups[place].append((int(i), factor))
+        fit = _nearest_fit(examples[i], factor, speeds, buckets)
+        if fit is not None:
+            groups[fit[0]].append((int(i), fit[1]))
     plan = []
     for bucket, members in zip(buckets, groups, strict=True):
         whole = len(members) - len(members) % bucket.size
@@ -129,9 +141,9 @@ def plan_epoch(
     return plan
 
 
-def too_long(examples: Sequence[Example], buckets: Sequence[Bucket]) -> list[Example]:
-    """Examples that fit no bucket at their own speed."""
-    return [e for e in examples if _bucket_of(e, 1.0, buckets) is None]
+def too_long(examples: Sequence[Example], buckets: Sequence[Bucket], speeds: Sequence[float] = (1.0,)) -> list[Example]:
+    """Examples that fit no bucket at any of the speeds: `plan_epoch` leaves them out."""
+    return [e for e in examples if _nearest_fit(e, 1.0, speeds, buckets) is None]
 
 
 def assemble(

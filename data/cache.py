@@ -1,14 +1,15 @@
 """A cache of features on disk: decode a corpus once, then read any utterance's frames at memory speed.
 
 One file of float16 frames for all utterances and one index beside it. The index names the features' settings, and each
-utterance by its id, so that a cache of other settings or of another corpus is rebuilt and never silently used.
+utterance by its id with its audio file's size and time, so that a cache of other settings, of another corpus or of
+recordings that have changed is rebuilt and never silently used.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from data.manifest import Utterance
 
 Featurise = Callable[[Path], NDArray[np.float32]]  # audio file -> [t, bins]
+Stamp = tuple[int, int]  # of a file: its size in bytes, and when it was modified, in nanoseconds
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,21 @@ class FeatureCache:
     Attributes:
         frames: [total, bins] float16.
         spans: utterance id -> (first frame, number of frames).
+        stamps: utterance id -> its audio file as it was when it was decoded.
     """
 
     frames: NDArray[np.float16]
     spans: dict[str, tuple[int, int]]
+    stamps: dict[str, Stamp] = field(default_factory=dict)
 
     def __getitem__(self, utterance_id: str) -> NDArray[np.float32]:
         """Frames of one utterance, [t, bins] float32; raises KeyError for an unknown id."""
         start, count = self.spans[utterance_id]
         return np.asarray(self.frames[start : start + count], np.float32)
 
-    def __contains__(self, utterance_id: object) -> bool:
-        """Whether the utterance is cached."""
-        return utterance_id in self.spans
+    def holds(self, utterance: Utterance) -> bool:
+        """Whether the utterance is cached, and its recording is still the one that was decoded."""
+        return self.stamps.get(utterance.id) == _stamp(utterance.audio)
 
 
 def open_cache(folder: Path, settings: str) -> FeatureCache | None:
@@ -47,10 +51,13 @@ def open_cache(folder: Path, settings: str) -> FeatureCache | None:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    if index.get("settings") != settings:
+    if index.get("settings") != settings or "stamps" not in index:
         return None
     frames = np.memmap(folder / index["file"], np.float16, "r").reshape(-1, index["bins"])
-    return FeatureCache(frames, {name: (start, count) for name, (start, count) in index["spans"].items()})
+    spans, stamps = (
+        {name: (first, second) for name, (first, second) in index[kind].items()} for kind in ("spans", "stamps")
+    )
+    return FeatureCache(frames, spans, stamps)
 
 
 def build_cache(
@@ -63,7 +70,7 @@ def build_cache(
     jobs: int = 2,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FeatureCache:
-    """Opens the cache in `folder`, computing it first unless it holds every utterance with the same settings.
+    """Opens the cache in `folder`, computing it first unless it holds every utterance as it is, with these settings.
 
     Args:
         utterances: What the cache must hold.
@@ -78,11 +85,12 @@ def build_cache(
         ValueError: if `featurise` returns frames of another width, naming the file.
     """
     cache = open_cache(folder, settings)
-    if cache is not None and all(u.id in cache for u in utterances):
+    if cache is not None and all(cache.holds(u) for u in utterances):
         return cache
     folder.mkdir(parents=True, exist_ok=True)
     file_name = f"frames-{os.getpid()}.f16"
     spans: dict[str, tuple[int, int]] = {}
+    stamps = {u.id: _stamp(u.audio) for u in utterances}  # before decoding: what changes meanwhile is decoded again
     total = 0
     with (folder / file_name).open("wb") as file:
         for utterance, frames in zip(utterances, _featurised(utterances, featurise, jobs), strict=True):
@@ -92,10 +100,16 @@ def build_cache(
             spans[utterance.id] = (total, len(frames))
             total += len(frames)
             progress(len(spans), len(utterances))
-    _write_index(folder, {"settings": settings, "bins": bins, "file": file_name, "spans": spans})
+    index = {"settings": settings, "bins": bins, "file": file_name, "spans": spans, "stamps": stamps}
+    _write_index(folder, index)
     cache = open_cache(folder, settings)
     assert cache is not None
     return cache
+
+
+def _stamp(path: str) -> Stamp:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def _write_index(folder: Path, index: dict[str, object]) -> None:

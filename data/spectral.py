@@ -23,7 +23,7 @@ def spec_augment(
     freq_width: int,
     time_masks: int,
     time_fraction: float,
-    fill: float,
+    fill: float | Frames,
 ) -> Frames:
     """Masks bands and stretches of time.
 
@@ -37,7 +37,7 @@ def spec_augment(
         freq_width: Most bins of each.
         time_masks: Masks over time.
         time_fraction: Most of T that each covers.
-        fill: Value of what is masked, such as the mean of the training features.
+        fill: Value of what is masked, or one for each bin, [bins], such as the mean of the training features.
 
     Returns:
         [T, bins].
@@ -50,16 +50,16 @@ def spec_augment(
         raise ValueError(f"freq_width: expected 0 to {bins} bins, got {freq_width}")
     if not 0.0 <= time_fraction <= 1.0:
         raise ValueError(f"time_fraction: expected a number in [0, 1], got {time_fraction}")
-    masked = frames.copy()
+    masked, fills = frames.copy(), np.broadcast_to(np.asarray(fill, np.float32), bins)
     for _ in range(freq_masks):
         width = int(rng.integers(0, freq_width + 1))
         start = int(rng.integers(0, bins - width + 1))
-        masked[:, start : start + width] = fill
+        masked[:, start : start + width] = fills[start : start + width]
     longest = int(length * time_fraction)
     for _ in range(time_masks):
         width = int(rng.integers(0, longest + 1))
         start = int(rng.integers(0, length - width + 1))
-        masked[start : start + width] = fill
+        masked[start : start + width] = fills
     return masked
 
 

@@ -60,6 +60,8 @@ class AugmentConfig:
         noise_probability: Share of utterances with noise mixed in.
         noise_snr_db: Lowest and highest signal-to-noise ratio.
         reverb_probability: Share of utterances with a reverberant tail added.
+        reverb_rt60_ms: Shortest and longest time in which the tail falls by 60 dB.
+        reverb_level_db: Lowest and highest power of the tail relative to the direct sound.
         frequency_masks: SpecAugment's masks over mel bins.
         frequency_width: Most bins of each.
         time_masks: SpecAugment's masks over time.
@@ -72,6 +74,8 @@ class AugmentConfig:
     noise_probability: float = 0.3
     noise_snr_db: tuple[float, ...] = (5.0, 25.0)
     reverb_probability: float = 0.0
+    reverb_rt60_ms: tuple[float, ...] = (150.0, 700.0)
+    reverb_level_db: tuple[float, ...] = (-15.0, 0.0)
     frequency_masks: int = 2
     frequency_width: int = 20
     time_masks: int = 3
@@ -82,8 +86,12 @@ class AugmentConfig:
         _fraction(self, "warp", "noise_probability", "reverb_probability", "time_fraction")
         if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2.0:
             raise ConfigError(f"speeds: expected factors from 0.5 to 2, got {list(self.speeds)}")
-        if len(self.noise_snr_db) != 2:
-            raise ConfigError(f"noise_snr_db: expected [lowest, highest], got {list(self.noise_snr_db)}")
+        for name in ("noise_snr_db", "reverb_rt60_ms", "reverb_level_db"):
+            bounds = getattr(self, name)
+            if len(bounds) != 2 or bounds[0] > bounds[1]:
+                raise ConfigError(f"{name}: expected [lowest, highest], got {list(bounds)}")
+        if self.reverb_rt60_ms[0] <= 0:
+            raise ConfigError(f"reverb_rt60_ms: expected times above 0, got {list(self.reverb_rt60_ms)}")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import ConfigError
+from asr.features import FRAMES_PER_SECOND
 from asr.training.augmentation import Augmenter
 from asr.training.config import TrainConfig
 from asr.training.corpus import SILENCE, Corpus
@@ -51,10 +52,12 @@ class TrainingBatches:
     def __init__(self, config: TrainConfig, corpus: Corpus, augment: Augmenter, devices: int = 1) -> None:
         """Makes the buckets; nothing is planned yet."""
         self.config, self.corpus, self.augment, self.devices = config, corpus, augment, devices
-        self.buckets = [_even(b, devices) for b in make_buckets(config.data.bucket_frames, config.data.batch_frames)]
-        left_out = too_long(corpus.train, self.buckets)
+        buckets = make_buckets(config.data.bucket_frames, config.data.batch_frames)
+        self.buckets = [_even(b, devices, config.schedule.parts) for b in buckets]
+        left_out = too_long(corpus.train, self.buckets, config.augment.speeds)
         if left_out:
-            log.warning("%d of %d utterances fit no bucket", len(left_out), len(corpus.train))
+            hours, count = sum(e.frames for e in left_out) / (3600 * FRAMES_PER_SECOND), len(corpus.train)
+            log.warning("%d of %d utterances fit no bucket (%.2f h)", len(left_out), count, hours)
 
     def since(self, step: int) -> Iterator[dict[str, Any]]:
         """Batches from a step on to the last; those of text alone come first."""
@@ -109,6 +112,7 @@ class TrainingBatches:
         return max(1, rows // self.devices) * self.devices
 
 
-def _even(bucket: Bucket, devices: int) -> Bucket:
-    """The bucket with as many rows for each device, at least one."""
-    return dataclasses.replace(bucket, size=max(1, bucket.size // devices) * devices)
+def _even(bucket: Bucket, devices: int, parts: int) -> Bucket:
+    """The bucket with as many rows for each device, at least one, and in each part, where there are enough."""
+    unit = devices * parts if bucket.size >= devices * parts else devices
+    return dataclasses.replace(bucket, size=max(1, bucket.size // unit) * unit)

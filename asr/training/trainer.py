@@ -59,7 +59,7 @@ class Trainer:
         self.model = make_model(config.model)
         self.model.encoder.mean.assign(self.corpus.mean)
         self.model.encoder.deviation.assign(self.corpus.deviation)
-        augment = FrameAugmenter(config.augment, self.corpus.noises, float(self.corpus.mean.mean()))
+        augment = FrameAugmenter(config.augment, self.corpus.noises, self.corpus.mean)
         self.batches = TrainingBatches(config, self.corpus, augment, devices)
         self.step = 0
         self.audio_seconds = 0.0

@@ -130,11 +130,19 @@ def test_every_device_has_as_many_rows(make_config: Callable, devices: int, size
     assert [bucket.size for bucket in batches_of(make_config, devices=devices).buckets] == sizes
 
 
+@pytest.mark.parametrize(("parts", "sizes"), [(1, [8, 4]), (3, [6, 3]), (5, [5, 4])])
+def test_every_part_has_as_many_rows_where_there_are_enough(
+    make_config: Callable, parts: int, sizes: list[int]
+) -> None:
+    """A batch whose rows the parts cannot share is computed in one part, which takes longer."""
+    assert [bucket.size for bucket in batches_of(make_config, parts=parts).buckets] == sizes
+
+
 def test_what_fits_no_bucket_is_said(make_config: Callable, caplog: pytest.LogCaptureFixture) -> None:
     config = make_config(data={"bucket_frames": [64], "batch_frames": 512})
     with caplog.at_level(logging.WARNING):
         TrainingBatches(config, corpus_of(64), no_augmentation)
-    assert "32 of 64 utterances fit no bucket" in caplog.text
+    assert "32 of 64 utterances fit no bucket (0.01 h)" in caplog.text
 
 
 def test_text_comes_with_each_batch(make_config: Callable) -> None:

@@ -1,0 +1,140 @@
+"""Plans and batches: nothing that fits is lost, everything repeats, padding is what it says."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
+from data.manifest import Utterance
+
+BUCKETS = make_buckets((128, 256), 1024)
+SPEEDS = (0.9, 1.0, 1.1)
+
+
+def example(frames: int, characters: int = 3, pieces: int = 2, name: str = "u") -> Example:
+    utterance = Utterance(name, "a.wav", frames / 100, "ann", "abc", "train")
+    places = tuple((i + 0.5) / pieces for i in range(pieces))
+    return Example(utterance, frames, tuple(range(1, characters + 1)), tuple(range(5, 5 + pieces)), places)
+
+
+def plan(examples: list[Example], **changes: Any) -> list[PlannedBatch]:
+    return plan_epoch(examples, BUCKETS, **{"seed": 1, "epoch": 0, "speeds": SPEEDS} | changes)
+
+
+def heard(planned: list[PlannedBatch]) -> Counter[int]:
+    return Counter(i for batch in planned for i, _ in batch.members)
+
+
+def test_buckets_hold_as_many_frames_and_labels_as_speech_has() -> None:
+    assert [Bucket(128, 8, 26, 11), Bucket(256, 4, 53, 23)] == BUCKETS
+    assert make_buckets((512,), 100)[0].size == 1
+    with pytest.raises(ValueError, match=r"expected bucket lengths that grow, got \[256, 128\]"):
+        make_buckets((256, 128), 1024)
+
+
+@given(st.lists(st.integers(20, 256), min_size=8, max_size=60), st.integers(0, 5))
+def test_an_epoch_holds_each_example_once_where_it_fits(lengths: list[int], epoch: int) -> None:
+    """Whatever speed is drawn: what is left out are the few that fill no batch."""
+    examples = [example(frames) for frames in lengths]
+    planned = plan(examples, epoch=epoch)
+    found = heard(planned)
+    assert set(found.values()) <= {1}
+    assert len(examples) - len(found) < sum(bucket.size for bucket in BUCKETS)
+    for batch in planned:
+        assert len(batch.members) == batch.bucket.size
+        assert all(round(examples[i].frames / speed) <= batch.bucket.frames for i, speed in batch.members)
+
+
+def test_a_long_example_is_never_lost_to_a_slow_speed() -> None:
+    """At 0.9 its 250 frames would be 278: it is heard as it is then, in every epoch."""
+    examples = [example(250) for _ in range(8)]
+    for epoch in range(20):
+        planned = plan(examples, epoch=epoch)
+        assert len(heard(planned)) == 8
+        assert {speed for batch in planned for _, speed in batch.members} <= {1.0, 1.1}
+
+
+def test_what_only_a_fast_speed_makes_fit_is_heard_fast() -> None:
+    examples = [example(275) for _ in range(8)]
+    assert {speed for batch in plan(examples) for _, speed in batch.members} == {1.1}
+    assert too_long(examples, BUCKETS, SPEEDS) == []
+    assert too_long(examples, BUCKETS) == examples
+    assert plan(examples, speeds=(1.0,)) == []
+
+
+def test_many_labels_in_little_time_take_a_longer_bucket() -> None:
+    fast, impossible = example(100, characters=40), example(100, characters=54)
+    assert [batch.bucket.frames for batch in plan([fast] * 4)] == [256]
+    assert too_long([fast, impossible], BUCKETS) == [impossible]
+
+
+def test_plans_repeat_by_seed_and_epoch() -> None:
+    examples = [example(40 + i) for i in range(200)]
+    assert plan(examples) == plan(examples)
+    assert plan(examples) != plan(examples, epoch=1)
+    assert plan(examples) != plan(examples, seed=2)
+
+
+def test_every_speed_is_drawn() -> None:
+    speeds = Counter(speed for batch in plan([example(50)] * 600) for _, speed in batch.members)
+    assert set(speeds) == set(SPEEDS)
+    assert min(speeds.values()) > 150
+
+
+def test_short_buckets_come_first_if_asked() -> None:
+    examples = [example(60 + 60 * (i % 3)) for i in range(120)]
+    lengths = [batch.bucket.frames for batch in plan(examples, short_first=True)]
+    assert lengths == sorted(lengths)
+    shuffled = [batch.bucket.frames for batch in plan(examples)]
+    assert sorted(shuffled) == lengths
+    assert shuffled != lengths
+
+
+def test_a_batch_has_its_frames_and_labels_and_padding_past_them() -> None:
+    examples = [example(50, name="a"), example(128, characters=5, pieces=4, name="b")]
+    features = {"a": np.full((50, 3), 1.0, np.float32), "b": np.full((128, 3), 2.0, np.float32)}
+    planned = PlannedBatch(Bucket(128, 2, 26, 11), ((1, 1.0), (0, 1.0)))
+    batch = assemble(planned, examples, features.__getitem__, -9.0, np.random.default_rng(0), lambda x, *_: x)
+    assert {name: (array.shape, str(array.dtype)) for name, array in batch.items()} == {
+        "frames": ((2, 128, 3), "float32"),
+        "frame_lengths": ((2,), "int32"),
+        "characters": ((2, 26), "int32"),
+        "character_lengths": ((2,), "int32"),
+        "pieces": ((2, 11), "int32"),
+        "piece_lengths": ((2,), "int32"),
+        "piece_places": ((2, 11), "float32"),
+    }
+    assert batch["frame_lengths"].tolist() == [128, 50]
+    assert np.all(batch["frames"][0] == 2.0)
+    assert np.all(batch["frames"][1, :50] == 1.0) and np.all(batch["frames"][1, 50:] == -9.0)
+    assert batch["character_lengths"].tolist() == [5, 3]
+    assert batch["characters"][:, :6].tolist() == [[1, 2, 3, 4, 5, 0], [1, 2, 3, 0, 0, 0]]
+    assert batch["piece_lengths"].tolist() == [4, 2]
+    assert batch["pieces"][:, :5].tolist() == [[5, 6, 7, 8, 0], [5, 6, 0, 0, 0]]
+    np.testing.assert_allclose(batch["piece_places"][1, :3], [0.25, 0.75, 1.0])
+
+
+def test_augmentation_has_the_speed_and_the_batchs_generator() -> None:
+    examples = [example(100, name=name) for name in "ab"]
+    seen = []
+
+    def augment(frames: np.ndarray, speed: float, rng: np.random.Generator) -> np.ndarray:
+        seen.append((speed, float(rng.random())))
+        return frames[: round(len(frames) / speed)]
+
+    planned = PlannedBatch(Bucket(128, 2, 26, 11), ((0, 1.1), (1, 0.9)))
+    features = {name: np.zeros((100, 3), np.float32) for name in "ab"}
+    batch = assemble(planned, examples, features.__getitem__, 0.0, np.random.default_rng(4), augment)
+    assert batch["frame_lengths"].tolist() == [91, 100]
+    draws = np.random.default_rng(4).random(2)
+    assert seen == [(1.1, draws[0]), (0.9, draws[1])]
+
+
+def test_batches_are_made_in_order_and_as_tensors() -> None:
+    made = list(prefetched(lambda i: {"x": np.full((i, 2), i, np.int32)}, range(3, 8)))
+    assert [batch["x"].numpy().tolist() for batch in made] == [[[i, i]] * i for i in range(3, 8)]
+    assert list(prefetched(lambda i: {}, range(4, 4))) == []
