@@ -50,13 +50,19 @@ class AudioSource:
             return self.sample_rate * BYTES_PER_SAMPLE[self.encoding]
         return self.path.stat().st_size / self.seconds if self.seconds else 0.0
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self, steady: bool = False) -> Iterator[bytes]:
         """The bytes, some at a time.
+
+        Args:
+            steady: Whether a container's blocks, too, shall be short in time, as real time needs.
 
         Raises:
             AudioFileError: if the file is damaged, breaks off, or holds no audio; blocks before that were given.
         """
-        return _samples(self) if self.sample_rate is not None else _raw(self.path)
+        if self.sample_rate is not None:
+            return _samples(self)
+        size = max(1, round(self.bytes_per_second * BLOCK_S)) if steady else CONTAINER_BLOCK
+        return _raw(self.path, min(size, CONTAINER_BLOCK))
 
 
 def open_audio(path: Path, decode: bool = False) -> AudioSource:
@@ -95,9 +101,9 @@ def _check(path: Path) -> None:
         raise AudioFileError(f"{path}: expected an audio file, got an empty file")
 
 
-def _raw(path: Path) -> Iterator[bytes]:
+def _raw(path: Path, size: int) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while block := file.read(CONTAINER_BLOCK):
+        while block := file.read(size):
             yield block
 
 

@@ -41,7 +41,7 @@ async def transcribe(
     options = {"words": True, **options}
     async with connect(url, sample_rate=source.sample_rate, encoding=source.encoding, **options) as session:
         pace, sent = Pace(), 0
-        for block in source.blocks():
+        for block in source.blocks(steady=real_time):
             sent += len(block)
             if real_time:  # as a microphone, which gives a block when its last sample was spoken
                 await pace.until(sent / source.bytes_per_second)

@@ -102,8 +102,13 @@ class PromptHttp(H11Protocol):
         self._first_request.cancel()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """A request came; from here on another protocol has the connection."""
+        self._first_request.cancel()
+        super().handle_websocket_upgrade(event)
+
     def _give_up(self) -> None:
         """End the connection if nothing came, or half a request."""
-        transport: Any = self.transport
-        if transport.get_protocol() is self and self.cycle is None:
-            transport.abort()
+        request: Any = self.cycle  # uvicorn's type leaves out that there may be none yet
+        if request is None:
+            self.transport.abort()

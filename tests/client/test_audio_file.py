@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from client.audio_file import CONTAINER_BLOCK, open_audio
+from client.audio_file import BLOCK_S, CONTAINER_BLOCK, open_audio
 from client.errors import AudioFileError
 from server.wire import Encoding
 from server.wire.pcm import decode
@@ -69,6 +69,13 @@ def test_mp3_goes_as_it_is() -> None:
     assert max(map(len, blocks)) == CONTAINER_BLOCK
     assert source.seconds == pytest.approx(5.555, abs=0.1)
     assert source.bytes_per_second == pytest.approx(path.stat().st_size / source.seconds)
+
+
+def test_in_real_time_a_containers_blocks_are_short() -> None:
+    source = open_audio(SAMPLES / "422-122949-0033.mp3")
+    blocks = list(source.blocks(steady=True))
+    assert b"".join(blocks) == source.path.read_bytes()
+    assert max(map(len, blocks)) / source.bytes_per_second == pytest.approx(BLOCK_S, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["1673-143397-0012.mp3", "422-122949-0033.mp3", "common_voice_en_37228932.opus"])

@@ -51,6 +51,23 @@ async def test_tls(start_server: Any, speech: Callable[..., bytes], certificate:
 
 
 @pytest.mark.asyncio
+async def test_nothing_waits_for_a_request_once_a_websocket_is_open(
+    start_server: Any, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over TLS a connection that is over has no protocol any more that could be asked for."""
+    monkeypatch.setattr("server.app.transport.REQUEST_S", 0.2)
+    cert, key = certificate
+    run = await start_server(tls_cert=cert, tls_key=key)
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    async with run.connect(ssl=ssl.create_default_context(cafile=str(cert))) as client:
+        await client.start()
+        await client.stop()
+    await asyncio.sleep(0.4)
+    assert failures == []
+
+
+@pytest.mark.asyncio
 async def test_a_connection_that_asks_for_nothing_is_ended(start_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.app.transport.REQUEST_S", 0.2)
     run = await start_server()
