@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from data.manifest import Utterance
 
 Frames = NDArray[np.float32]
-Augment = Callable[[Frames, np.random.Generator], Frames]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,13 @@ class Example:
     characters: tuple[int, ...]
     pieces: tuple[int, ...]
     places: tuple[float, ...]
+
+
+Splice = Callable[[Example, np.random.Generator], tuple[Example, Frames] | None]
+
+
+def unspliced(example: Example, rng: np.random.Generator) -> None:
+    """Takes nothing in an example's place."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,7 @@ def assemble(
     fill: float,
     rng: np.random.Generator,
     augment: Callable[[Frames, float, np.random.Generator], Frames],
+    splice: Splice = unspliced,
 ) -> dict[str, NDArray[Any]]:
     """Makes a batch.
 
@@ -163,6 +170,7 @@ def assemble(
         fill: Value of frames past the end: that of digital silence.
         rng: Generator of this batch's augmentation.
         augment: Called with (frames, speed factor, generator).
+        splice: Called with (example, generator): another example to take in its place, no longer, and its frames.
 
     Returns:
         frames [B, T, bins] float32, frame_lengths [B], characters [B, Uc], character_lengths [B], pieces [B, Up],
@@ -178,8 +186,8 @@ def assemble(
         "piece_places": np.ones((size, bucket.pieces), np.float32),
     }
     for row, (index, factor) in enumerate(planned.members):
-        example = examples[index]
-        x = augment(features(example.utterance.id), factor, rng)[: bucket.frames]
+        example, x = _spliced(examples[index], bucket, features, rng, splice)
+        x = augment(x, factor, rng)[: bucket.frames]
         if row == 0:
             batch["frames"] = np.full((size, bucket.frames, x.shape[1]), fill, np.float32)
         batch["frames"][row, : len(x)] = x
@@ -189,6 +197,20 @@ def assemble(
             batch[f"{name}_lengths"][row] = len(labels)
         batch["piece_places"][row, : len(example.places)] = example.places
     return batch
+
+
+def _spliced(
+    example: Example,
+    bucket: Bucket,
+    features: Callable[[str], Frames],
+    rng: np.random.Generator,
+    splice: Splice,
+) -> tuple[Example, Frames]:
+    """What is taken in an example's place, if anything is and its labels fit the bucket, and its frames."""
+    other = splice(example, rng)
+    if other and len(other[0].characters) <= bucket.characters and len(other[0].pieces) <= bucket.pieces:
+        return other
+    return example, features(example.utterance.id)
 
 
 def prefetched(make: Callable[[int], dict[str, NDArray[Any]]], indices: range, ahead: int = 4) -> Iterator[Any]:

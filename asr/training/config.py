@@ -62,6 +62,9 @@ class AugmentConfig:
         reverb_probability: Share of utterances with a reverberant tail added.
         reverb_rt60_ms: Shortest and longest time in which the tail falls by 60 dB.
         reverb_level_db: Lowest and highest power of the tail relative to the direct sound.
+        splice_probability: Share of utterances in whose place others of their speakers are spliced (`data.splice`).
+        splice_words: Mean length of the runs of words that are spliced.
+        splice_model: Model folder whose character head aligns the words, relative to the config file.
         frequency_masks: SpecAugment's masks over mel bins.
         frequency_width: Most bins of each.
         time_masks: SpecAugment's masks over time.
@@ -76,6 +79,9 @@ class AugmentConfig:
     reverb_probability: float = 0.0
     reverb_rt60_ms: tuple[float, ...] = (150.0, 700.0)
     reverb_level_db: tuple[float, ...] = (-15.0, 0.0)
+    splice_probability: float = 0.0
+    splice_words: float = 3.0
+    splice_model: str = ""
     frequency_masks: int = 2
     frequency_width: int = 20
     time_masks: int = 3
@@ -83,7 +89,11 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        _fraction(self, "warp", "noise_probability", "reverb_probability", "time_fraction")
+        _fraction(self, "warp", "noise_probability", "reverb_probability", "splice_probability", "time_fraction")
+        if self.splice_words < 1.0:
+            raise ConfigError(f"splice_words: expected at least 1 word, got {self.splice_words}")
+        if self.splice_probability and not self.splice_model:
+            raise ConfigError("splice_model: expected a model folder to align the words with, got none")
         if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2.0:
             raise ConfigError(f"speeds: expected factors from 0.5 to 2, got {list(self.speeds)}")
         for name in ("noise_snr_db", "reverb_rt60_ms", "reverb_level_db"):

@@ -1,5 +1,6 @@
 """What a run trains and is evaluated on: manifests, tokenizer, feature cache and normalisation."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 from asr.errors import ConfigError
 from asr.features import FRAMES_PER_SECOND, HOP_SAMPLES, LOG_FLOOR, MEL_BINS, SAMPLE_RATE, log_mel
 from asr.tokenizer import Tokenizer, characters, read_tokenizer, train_tokenizer
+from asr.training.alignment import kept_spans
 from asr.training.config import TrainConfig
 from asr.training.text import TextBatches, sentences
 from data.audio import load_audio
-from data.batches import Example
+from data.batches import Example, Splice, unspliced
 from data.cache import FeatureCache, build_cache
 from data.manifest import Utterance, read_manifest
+from data.splice import Splicer
 
 FEATURE_SETTINGS = f"log-mel {MEL_BINS} hop {HOP_SAMPLES} at {SAMPLE_RATE} Hz, floor {LOG_FLOOR}"
 SILENCE = float(np.log(LOG_FLOOR))  # log-mel of digital silence
+SYNTHETIC = "synth-"  # how the names of synthetic speakers start
 TOKENIZER_SENTENCES = 60_000  # sentences of each text file that a learnt tokenizer sees
 
 log = logging.getLogger(__name__)
@@ -39,6 +43,7 @@ class Corpus:
         noises: Log-mel frames of noise recordings.
         mean: [80] mean of the training features.
         deviation: [80] standard deviation of the training features.
+        splice: Takes spliced utterances in the place of some examples.
         text: Sentences for the text loss, training transcripts included; None: it is off.
     """
 
@@ -49,6 +54,7 @@ class Corpus:
     noises: list[NDArray[np.float32]]
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
+    splice: Splice = unspliced
     text: TextBatches | None = None
 
 
@@ -91,8 +97,31 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     examples = [_example(u, cache.spans[u.id][1], tokenizer) for u in train]
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
+    splice = _splice(config, base, run, train, cache, tokenizer)
     text = _text(config, base, train, tokenizer) if config.loss.text else None
-    return Corpus(tokenizer, examples, dev, cache, [cache[u.id] for u in noise], mean, deviation, text)
+    return Corpus(tokenizer, examples, dev, cache, [cache[u.id] for u in noise], mean, deviation, splice, text)
+
+
+def _splice(
+    config: TrainConfig, base: Path, run: Path, train: Sequence[Utterance], cache: FeatureCache, tokenizer: Tokenizer
+) -> Splice:
+    augment = config.augment
+    if not augment.splice_probability:
+        return unspliced
+    real = [u for u in train if not u.speaker.startswith(SYNTHETIC)]
+    spans = kept_spans(run / "spans.json", base / augment.splice_model, real, cache, SILENCE)
+    splicer = Splicer(real, spans, cache.__getitem__, augment.splice_words)
+
+    def splice(example: Example, rng: np.random.Generator) -> tuple[Example, NDArray[np.float32]] | None:
+        if rng.random() >= augment.splice_probability:
+            return None
+        found = splicer(example.utterance.id, rng)
+        if found is None:
+            return None
+        made = dataclasses.replace(example.utterance, text=found.text)
+        return _example(made, len(found.frames), tokenizer), found.frames
+
+    return splice
 
 
 def _text(config: TrainConfig, base: Path, train: Sequence[Utterance], tokenizer: Tokenizer) -> TextBatches:

@@ -14,10 +14,8 @@ from asr.errors import ConfigError
 from asr.features import FRAMES_PER_SECOND
 from asr.training.augmentation import Augmenter
 from asr.training.config import TrainConfig
-from asr.training.corpus import SILENCE, Corpus
+from asr.training.corpus import SILENCE, SYNTHETIC, Corpus
 from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
-
-SYNTHETIC = "synth-"  # how the names of synthetic speakers start
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +100,8 @@ class TrainingBatches:
     def _make(self, epoch: Epoch, index: int) -> dict[str, NDArray[Any]]:
         rng = np.random.default_rng((self.config.schedule.seed, epoch.number, index))
         features = self.corpus.features.__getitem__
-        batch = assemble(epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment)
+        splice = self.corpus.splice
+        batch = assemble(epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment, splice)
         if self.corpus.text is None:
             return batch
         return batch | self.corpus.text.at(epoch.first + index, self._even_rows(self.config.data.text_rows))

@@ -138,3 +138,23 @@ def test_batches_are_made_in_order_and_as_tensors() -> None:
     made = list(prefetched(lambda i: {"x": np.full((i, 2), i, np.int32)}, range(3, 8)))
     assert [batch["x"].numpy().tolist() for batch in made] == [[[i, i]] * i for i in range(3, 8)]
     assert list(prefetched(lambda i: {}, range(4, 4))) == []
+
+
+def test_a_spliced_example_is_taken_where_its_labels_fit() -> None:
+    bucket = Bucket(128, 2, characters=4, pieces=2)
+    examples = [example(100, name="a"), example(100, name="b")]
+    stored = {"a": np.zeros((100, 2), np.float32), "b": np.ones((100, 2), np.float32)}
+    other = example(60, characters=4, pieces=1), np.full((60, 2), 7, np.float32)
+    long = example(60, characters=5, pieces=1), np.full((60, 2), 9, np.float32)
+
+    def splice(original: Example, rng: np.random.Generator) -> tuple[Example, np.ndarray]:
+        return other if original.utterance.id == "a" else long
+
+    def kept(frames: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
+        return frames
+
+    batch = PlannedBatch(bucket, ((0, 1.0), (1, 1.0)))
+    found = assemble(batch, examples, stored.__getitem__, -1.0, np.random.default_rng(0), kept, splice)
+    assert found["frame_lengths"].tolist() == [60, 100]  # five characters do not fit the bucket
+    assert found["character_lengths"].tolist() == [4, 3]
+    assert found["frames"][:, 0, 0].tolist() == [7.0, 1.0]

@@ -39,7 +39,9 @@ def load(base: Path, make_config: Callable) -> Callable[..., Corpus]:
     def run(**data: Any) -> Corpus:
         vocabulary = data.pop("vocabulary", 8)
         loss = {"text": 0.2 if data.setdefault("texts", []) else 0.0, "text_first_steps": 0}
-        return load_corpus(make_config(model={"vocabulary": vocabulary}, data=data, loss=loss), base, base / "run")
+        augment = data.pop("augment", {})
+        config = make_config(model={"vocabulary": vocabulary}, data=data, loss=loss, augment=augment)
+        return load_corpus(config, base, base / "run")
 
     return run
 
@@ -132,3 +134,21 @@ def test_text_for_the_text_loss_is_the_files_and_the_transcripts(load: Callable[
 def test_a_text_loss_without_text_files_is_an_error(make_config: Callable) -> None:
     with pytest.raises(ConfigError, match="expected text files for the text loss, got none"):
         make_config(data={"texts": []}, loss={"text_first_steps": 0})
+
+
+def test_some_examples_give_way_to_spliced_ones(load: Callable[..., Corpus], monkeypatch: pytest.MonkeyPatch) -> None:
+    def spans(path: Path, folder: Path, utterances: list[Utterance], *rest: Any) -> dict[str, list[tuple[int, int]]]:
+        assert folder.name == "aligner"
+        return {u.id: [(12 * i, 12 * i + 12) for i in range(len(u.transcript.split()))] for u in utterances}
+
+    monkeypatch.setattr(corpus, "kept_spans", spans)
+    found = load(augment={"splice_probability": 0.5, "splice_model": "aligner", "splice_words": 1.0})
+    rng = np.random.default_rng(0)
+    made = [found.splice(found.train[2], rng) for _ in range(60)]
+    assert 15 < sum(m is not None for m in made) < 45
+    words = {word for text in TEXTS if text for word in text.split()}
+    for example, frames in filter(None, made):
+        assert set(example.utterance.transcript.split()) <= words
+        assert found.tokenizer.decode(example.pieces) == example.utterance.transcript
+        assert example.frames == len(frames) == 12 * len(example.utterance.transcript.split())
+    assert load().splice(found.train[2], rng) is None
