@@ -1,4 +1,4 @@
-"""The `asr` command: transcribe, evaluate, train, export, attend, curves."""
+"""The `asr` command: transcribe, evaluate, train, train-lm, train-words, export, attend, curves."""
 
 import json
 import logging
@@ -193,6 +193,22 @@ def train_lm(
     from asr.language.command import train_language_command
 
     train_language_command(config, run or Path("runs") / config.stem, until_minutes)
+
+
+@app.command("train-words")
+def train_words(
+    texts: Annotated[list[Path], typer.Argument(help="Texts (.txt, .txt.xz), a sentence a line; twice counts twice.")],
+    model: Annotated[Path, typer.Option("--model", help="Model folder; words.npz is written into it.")],
+    min_count: Annotated[int, typer.Option(min=1, help="Rarer words are unknown.")] = 2,
+    bigram_gain: Annotated[
+        float, typer.Option(min=0.0, help="Nats that a bigram gains its text at least; more: a smaller file.")
+    ] = 1.5,
+    trigram_gain: Annotated[float, typer.Option(min=0.0, help="The same of trigrams.")] = 3.0,
+) -> None:
+    """Counts word trigrams for the beam search of a model: a lexicon, and which words follow which."""
+    from asr.language.word_command import train_words_command
+
+    print(train_words_command(texts, model, min_count, bigram_gain, trigram_gain))
 
 
 @app.command()

@@ -62,6 +62,27 @@ class FusionWeights:
 
 
 @dataclass(frozen=True)
+class WordPrices:
+    """What the search adds beside the trigrams, in nats.
+
+    Attributes:
+        outside: Log-probability of a word that the lexicon does not have.
+        outside_piece: Of each of its wordpieces.
+        word_bonus: Added for each word, against the language model's dislike of many.
+    """
+
+    outside: float = -10.0
+    outside_piece: float = -2.5
+    word_bonus: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the price that is wrong."""
+        for name in ("outside", "outside_piece", "word_bonus"):
+            if not math.isfinite(value := getattr(self, name)):
+                raise ConfigError(f"{name}: expected a number, got {value}")
+
+
+@dataclass(frozen=True)
 class TextConfig:
     """A text to learn from.
 

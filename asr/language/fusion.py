@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from asr.decoding.beam import BeamConfig, BeamSearch
+from asr.decoding.beam import BeamConfig, BeamSearch, LanguageModel
 from asr.errors import AsrError
-from asr.language.files import NAME, load_language
+from asr.language import files, word_files
+from asr.language.config import FusionWeights
 from asr.tokenizer import Tokenizer
 from asr.transducer.model import Transducer
 
@@ -23,7 +24,7 @@ def make_search(
     """The search that these options ask for.
 
     Args:
-        folder: Model folder, in which the language model lies.
+        folder: Model folder, in which the language model lies: word trigrams, or else a recurrent model.
         transducer: The model.
         tokenizer: Its wordpieces.
         beam: Hypotheses; 1: greedy decoding.
@@ -45,16 +46,28 @@ def make_search(
             raise AsrError(f"{name}: expected a beam of 2 or more with it, got greedy decoding")
     if beam == 1:
         return None
-    present = (folder / NAME).is_file()
-    if lm_weight and not present:
-        raise AsrError(f"lm_weight: expected a language model {folder / NAME}, found none")
-    if lm_weight == 0.0 or not present:
+    present = _present(folder)
+    if lm_weight and present is None:
+        raise AsrError(f"lm_weight: expected a language model {folder / word_files.NAME}, found none")
+    if lm_weight == 0.0 or present is None:
         config = BeamConfig(beam, label_bonus=LABEL_BONUS, ilm_weight=_checked("ilm_weight", ilm_weight or 0.0))
         return BeamSearch(transducer, config)
-    language, stored = load_language(folder / NAME, tokenizer)
+    language, stored = _load(present, tokenizer)
     fusion = stored.replaced(lm_weight, ilm_weight)
     config = BeamConfig(beam, fusion.lm_weight, fusion.label_bonus, fusion.ilm_weight)
     return BeamSearch(transducer, config, language)
+
+
+def _present(folder: Path) -> Path | None:
+    """The language model's file."""
+    paths = (folder / name for name in (word_files.NAME, files.NAME))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _load(path: Path, tokenizer: Tokenizer) -> tuple[LanguageModel, FusionWeights]:
+    return (
+        word_files.load_words(path, tokenizer) if path.name == word_files.NAME else files.load_language(path, tokenizer)
+    )
 
 
 def _checked(name: str, weight: float) -> float:
