@@ -18,9 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from data.audio import SAMPLE_RATE, AudioError, load_audio
+from data.copies import CopyConfig, make_copies
 from data.corpora.readers import READERS
 from data.corpora.reading import refuse
-from data.manifest import ManifestError, Utterance, scan_manifest, write_manifest
+from data.manifest import ManifestError, Utterance, read_manifest, scan_manifest, write_manifest
 from data.synthesize import FORMATS, SynthesisConfig, synthesize
 
 app = typer.Typer(
@@ -100,6 +101,36 @@ def synthesize_command(
     typer.echo(f"Made {summary.made} utterances; {output / 'manifest.jsonl'} has {summary.total}.")
     if summary.failures:
         raise typer.Exit(1)
+
+
+@app.command(name="augment")
+def augment_command(
+    manifest: Annotated[Path, typer.Argument(help="Manifest of what is copied.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for audio and manifest.jsonl.")],
+    split: Annotated[list[str] | None, typer.Option(help="Split to copy; may repeat. Default: train.")] = None,
+    copies: Annotated[int, typer.Option(min=1, help="Of each utterance.")] = CopyConfig.copies,
+    noise: Annotated[Path | None, typer.Option(help="Folder of noise recordings.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = CopyConfig.seed,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Copies at once.")] = _PROCESSORS,
+) -> None:
+    """Make copies of recordings at other speeds, in rooms, with noise, over the telephone.
+
+    The new manifest holds all utterances of the old one, and the copies as split SPLIT-augmented.
+    """
+    utterances = read_manifest(manifest)
+    config = CopyConfig(tuple(split or CopyConfig.splits), copies, seed)
+    noises = [load_audio(path) for path in sorted(noise.iterdir()) if path.is_file()] if noise else []
+    with _progress() as bar:
+        task = bar.add_task("copies", total=None)
+        made = make_copies(
+            utterances,
+            output,
+            config,
+            noises,
+            jobs=jobs,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    typer.echo(f"Made {made} copies; {output / 'manifest.jsonl'} has {len(utterances) + made} utterances.")
 
 
 @app.command()

@@ -208,3 +208,17 @@ def test_synthesize_without_its_program(run: Run, tmp_path: Path, monkeypatch: p
     status, _, err = run("synthesize", tmp_path / "t.txt", "-o", tmp_path / "out")
     assert (status, err) == (1, "error: espeak-ng is not installed; Debian: apt-get install espeak-ng\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_augment_makes_copies(run: Run, folder: Path, tmp_path: Path) -> None:
+    manifest, out, noise = tmp_path / "m.jsonl", tmp_path / "out", tmp_path / "noise"
+    noise.mkdir()
+    soundfile.write(noise / "hum.wav", np.full(4000, 0.01), 16_000)
+    assert run("prepare", "folder", folder, "-o", manifest, "--split", "train")[0] == 0
+    status, said, err = run("augment", manifest, "-o", out, "--copies", 2, "--noise", noise, "--jobs", 1)
+    assert (status, err) == (0, "")
+    assert said == f"Made 4 copies; {out / 'manifest.jsonl'} has 6 utterances.\n"
+    assert run("check", out / "manifest.jsonl", "--decode")[0] == 0
+    status, said, err = run("augment", manifest, "-o", out, "--split", "dev")
+    assert (status, said) == (1, "")
+    assert err == "error: expected utterances of split dev, found none\n"
