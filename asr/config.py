@@ -63,6 +63,7 @@ class ModelConfig:
         kernel: Frames of the causal depthwise convolution.
         channels: Channels of the subsampling convolutions.
         left_frames: Left window of self-attention, in encoder frames of 80 ms.
+        lookahead_frames: R, encoder frames after its chunk that self-attention sees, and that each step waits for.
         lookback_frames: Window before the block that the joint attends to, in encoder frames.
         predictor_dim: Width of the label embedding and of the recurrent predictor.
         joint_dim: Width of the joint's hidden layer.
@@ -90,6 +91,7 @@ class ModelConfig:
     kernel: int = 7
     channels: int = 32
     left_frames: int = 40
+    lookahead_frames: int = 0
     lookback_frames: int = 8
     predictor_dim: int = 384
     joint_dim: int = 256
@@ -108,8 +110,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        sizes = [f.name for f in dataclasses.fields(self) if f.type is int]
+        sizes = [f.name for f in dataclasses.fields(self) if f.type is int and f.name != "lookahead_frames"]
         _positive(self, *sizes)
+        if self.lookahead_frames < 0:
+            raise ConfigError(f"lookahead_frames: expected 0 or more, got {self.lookahead_frames}")
         _fraction(self, "dropout", "drop_path", "label_dropout", "label_noise")
         if self.dim % (2 * self.heads):
             raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")
@@ -118,6 +122,8 @@ class ModelConfig:
         _one_of(self, "kind", KINDS)
         _one_of(self, "attention", BLOCK_ATTENTIONS)
         _one_of(self, "encoder_attention", ENCODER_ATTENTIONS)
+        if self.lookahead_frames and self.encoder_attention == "area":
+            raise ConfigError(f"lookahead_frames: expected 0 with areas in the encoder, got {self.lookahead_frames}")
         if self.attention == "dot" and self.predictor_dim != self.joint_dim:
             expected = f"joint_dim = {self.joint_dim}, for dot attention compares the two"
             raise ConfigError(f"predictor_dim: expected {expected}, got {self.predictor_dim}")

@@ -6,7 +6,9 @@ Letters: B batch, S encoder frames, C frames per chunk, L frames of left window,
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from asr.attention.interface import Attention, with_state
 from asr.attention.masking import MASKED, per_query
@@ -128,12 +130,30 @@ class WindowedSelfAttention(Attention):
         context, weights = self._attend(asked, keys, values, per_query(mask, query), rope)
         return with_state(context, weights, state, state)
 
+    def at(self, x: Any, mask: Any, places: NDArray[np.int32]) -> tuple[Any, Any]:
+        """As `call`, of frames that do not stand in a row.
+
+        Args:
+            x: [B, P, D].
+            mask: [B, P, P] bool.
+            places: [P] position of each.
+
+        Returns:
+            [B, P, D] and weights [B, H, P, P].
+        """
+        rope = rotation(0, int(places.max()) + 1, self.head_dim)
+        cosine, sine = (ops.take(table, places, axis=0) for table in rope)
+        query, key, value = self._project(x)
+        return self._attend(query, key, value, mask, (cosine, sine))
+
     def initial_state(self, batch: int) -> dict[str, Any]:
         """An empty cache: keys and values [B, L, D]."""
         shape = (batch, self.left, self.dim)
         return {"keys": ops.zeros(shape, self.compute_dtype), "values": ops.zeros(shape, self.compute_dtype)}
 
-    def step(self, x: Any, state: dict[str, Any], seen: Any, valid: Any = None) -> tuple[Any, dict[str, Any]]:
+    def step(
+        self, x: Any, state: dict[str, Any], seen: Any, valid: Any = None, ahead: int = 0
+    ) -> tuple[Any, dict[str, Any]]:
         """Attends over the next chunk of each stream.
 
         Args:
@@ -141,6 +161,7 @@ class WindowedSelfAttention(Attention):
             state: From `initial_state` or the step before.
             seen: [B] int32, frames this stream had before the chunk (values above L count as L).
             valid: [B] int32, frames of the chunk that exist (a stream's last chunk may hold fewer); None: all C.
+            ahead: Frames at the end of `x` that are look-ahead: they come again with the next chunk.
 
         Returns:
             [B, C, D] and the next state.
@@ -158,7 +179,8 @@ class WindowedSelfAttention(Attention):
         heads = (-1, span, self.heads, self.head_dim)
         rope = rotation(0, span, self.head_dim)
         output, _ = self._attend(query, ops.reshape(keys, heads), ops.reshape(values, heads), mask, rope)
-        return output, {"keys": keys[:, chunk:], "values": values[:, chunk:]}
+        kept = slice(chunk - ahead, span - ahead)
+        return output, {"keys": keys[:, kept], "values": values[:, kept]}
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""

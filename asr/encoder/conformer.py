@@ -11,6 +11,7 @@ from keras import ops
 
 from asr.attention.windowed import WindowedSelfAttention
 from asr.attention.windowed_area import WindowedAreaAttention
+from asr.encoder.lookahead import ChunkCopies
 from asr.encoder.normalisation import add_and_norm, layer_norm, normalise
 from asr.fused import fused
 
@@ -26,13 +27,18 @@ def _gated_convolution(gated: Any, past: Any, kernel: Any, scale: Any, offset: A
 
     gated [B, S, 2D], past [B, k - 1, D], kernel [k, D] -> [B, S, D], [B, k - 1, D].
     """
-    value, gate = ops.split(ops.cast(gated, "float32"), 2, axis=-1)
-    x = ops.concatenate([ops.cast(past, "float32"), value * ops.sigmoid(gate)], axis=1)
+    x = ops.concatenate([ops.cast(past, "float32"), _gate(gated)], axis=1)
     taps, frames = kernel.shape[0], gated.shape[1]
     kernel = ops.cast(kernel, "float32")
     y = sum(x[:, i : i + frames] * kernel[i] for i in range(taps))
     y = ops.silu(normalise(y, scale, offset))
     return ops.cast(y, gated.dtype), ops.cast(x[:, frames:], gated.dtype)
+
+
+def _gate(gated: Any) -> Any:
+    """Inputs of the depthwise convolution: [B, S, 2D] -> [B, S, D] float32."""
+    value, gate = ops.split(ops.cast(gated, "float32"), 2, axis=-1)
+    return value * ops.sigmoid(gate)
 
 
 class ConformerLayer(keras.layers.Layer):
@@ -87,40 +93,65 @@ class ConformerLayer(keras.layers.Layer):
             self.w[f"{norm}_scale"] = self.add_weight(shape=(dim,), initializer="ones", name=f"{norm}_scale")
             self.w[f"{norm}_offset"] = self.add_weight(shape=(dim,), initializer="zeros", name=f"{norm}_offset")
 
-    def call(self, x: Any, mask: Any, training: bool = False) -> Any:
-        """Whole recordings: x [B, S, D], mask [B, S, S] -> [B, S, D]."""
-        past = ops.zeros((x.shape[0], self.kernel - 1, self.dim), x.dtype)
-        return self._layer(x, lambda h: self.attention(h, mask=mask)[0], past, training)[0]
+    def call(self, x: Any, mask: Any, training: bool = False, copies: ChunkCopies | None = None) -> Any:
+        """Whole recordings: x [B, S, D], mask [B, S, S] -> [B, S, D]; or all their places, with look-ahead."""
+        return self._whole(x, mask, training, copies)[0]
 
-    def look(self, x: Any, mask: Any) -> tuple[Any, Any]:
-        """As `call`, with the attention's weights [B, H, S, S]."""
+    def look(self, x: Any, mask: Any, copies: ChunkCopies | None = None) -> tuple[Any, Any]:
+        """As `call`, with the attention's weights by frame, [B, H, S, S]."""
+        x, weights = self._whole(x, mask, training=False, copies=copies)
+        return x, weights if copies is None else copies.frame_weights(weights)
+
+    def _whole(self, x: Any, mask: Any, training: bool, copies: ChunkCopies | None) -> tuple[Any, Any]:
+        """The layer's output and its attention's weights."""
         found: dict[str, Any] = {}
 
         def attend(h: Any) -> Any:
-            output, found["weights"] = self.attention(h, mask=mask)
+            attended = self.attention(h, mask=mask) if copies is None else self.attention.at(h, mask, copies.places)
+            output, found["weights"] = attended
             return output
 
-        past = ops.zeros((x.shape[0], self.kernel - 1, self.dim), x.dtype)
-        return self._layer(x, attend, past, training=False)[0], found["weights"]
+        def convolve(gated: Any) -> tuple[Any, Any]:
+            if copies is None:
+                past = ops.zeros((x.shape[0], self.kernel - 1, self.dim), x.dtype)
+                return self._convolve(gated, past)
+            past = copies.before(_gate(gated), self.kernel - 1)
+            h, past = self._convolve(copies.chunks(gated), past)
+            return ops.reshape(h, (-1, len(copies.places), self.dim)), past
+
+        return self._layer(x, attend, convolve, training)[0], found["weights"]
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams."""
         past = ops.zeros((batch, self.kernel - 1, self.dim), self.compute_dtype)
         return {"attention": self.attention.initial_state(batch), "convolution": past}
 
-    def step(self, x: Any, state: dict[str, Any], seen: Any, valid: Any = None) -> tuple[Any, dict[str, Any]]:
+    def step(
+        self, x: Any, state: dict[str, Any], seen: Any, valid: Any = None, ahead: int = 0
+    ) -> tuple[Any, dict[str, Any]]:
         """The next chunk of each stream: x [B, C, D] -> [B, C, D] and the next state.
 
-        `seen` [B] counts the frames before the chunk, `valid` [B] those of the chunk that exist (None: all).
+        `seen` [B] counts the frames before the chunk, `valid` [B] those of the chunk that exist (None: all); the last
+        `ahead` are look-ahead, and come again with the next chunk.
         """
         cache: dict[str, Any] = {}
 
         def attend(h: Any) -> Any:
-            output, cache["attention"] = self.attention.step(h, state["attention"], seen, valid)
+            output, cache["attention"] = self.attention.step(h, state["attention"], seen, valid, ahead)
             return output
 
-        y, past = self._layer(x, attend, state["convolution"], training=False)
+        def convolve(gated: Any) -> tuple[Any, Any]:
+            h, past = self._convolve(gated, state["convolution"])
+            if not ahead:
+                return h, past
+            own = _gate(gated[:, :-ahead])
+            return h, ops.concatenate([state["convolution"], ops.cast(own, past.dtype)], axis=1)[:, own.shape[1] :]
+
+        y, past = self._layer(x, attend, convolve, training=False)
         return y, {"attention": cache["attention"], "convolution": past}
+
+    def _convolve(self, gated: Any, past: Any) -> tuple[Any, Any]:
+        return _gated_convolution(gated, past, self.w["taps"], *self._norm("mid"))
 
     def _norm(self, name: str) -> tuple[Any, Any]:
         return self.w[f"{name}_scale"], self.w[f"{name}_offset"]
@@ -139,7 +170,7 @@ class ConformerLayer(keras.layers.Layer):
         kept = keras.random.uniform((x.shape[0], 1, 1), seed=self.seed) >= self.drop_path
         return ops.cast(kept, "float32") * (weight / (1 - self.drop_path))
 
-    def _layer(self, x: Any, attend: Any, past: Any, training: bool) -> tuple[Any, Any]:
+    def _layer(self, x: Any, attend: Any, convolve: Any, training: bool) -> tuple[Any, Any]:
         def dropped(h: Any) -> Any:
             if training and self.dropout > 0.0:
                 return keras.random.dropout(h, self.dropout, seed=self.seed)
@@ -152,7 +183,7 @@ class ConformerLayer(keras.layers.Layer):
         h = self._feed_forward(layer_norm(x, *self._norm("ff1")), 1)
         x, h = add(x, h, "out1", 0.5, "attend")
         x, h = add(x, attend(h), "attend", 1.0, "conv")
-        h, past = _gated_convolution(ops.matmul(h, self.w["gate"]), past, self.w["taps"], *self._norm("mid"))
+        h, past = convolve(ops.matmul(h, self.w["gate"]))
         x, h = add(x, ops.matmul(h, self.w["point"]), "point", 1.0, "ff2")
         _, y = add(x, self._feed_forward(h, 2), "out2", 0.5, "last")
         return y, past

@@ -15,6 +15,7 @@ from keras import ops
 from asr.attention.windowed import chunk_mask
 from asr.config import ModelConfig
 from asr.encoder.conformer import ConformerLayer
+from asr.encoder.lookahead import ChunkCopies
 from asr.encoder.subsampling import STRIDE, ConvSubsampling, FrameStacking
 from asr.features import MEL_BINS
 
@@ -66,37 +67,65 @@ class Encoder(keras.layers.Layer):
         Args:
             frames: [B, T, 80] log-mel, T a multiple of 8.
             lengths: [B] int32, log-mel frames of each recording, rounded up to whole encoder frames by the caller.
-            chunk: Encoder frames (80 ms) per chunk, Python int or int32 scalar; T / 8 or more: full context.
+            chunk: Encoder frames (80 ms) per chunk, Python int or int32 scalar (with look-ahead a Python int); T / 8
+                or more: full context.
             training: Whether dropout and drop-path act.
 
         Returns:
             Lower frames [B, T / 4, D] and upper frames [B, T / 8, D].
+
+        Raises:
+            ValueError: if the chunk is a tensor, with look-ahead.
         """
-        return self._encode(frames, lengths, chunk, lambda layer, x, mask: layer(x, mask, training=training))
+
+        def apply(layer: ConformerLayer, x: Any, mask: Any, copies: ChunkCopies | None) -> Any:
+            return layer(x, mask, training=training, copies=copies)
+
+        return self._encode(frames, lengths, chunk, apply)
 
     def look(self, frames: Any, lengths: Any, chunk: Any) -> dict[str, Any]:
         """Weights of every layer's attention by its name, [B, H, S, S]; arguments as `call`."""
         found = {}
 
-        def attend(layer: ConformerLayer, x: Any, mask: Any) -> Any:
-            x, found[layer.name] = layer.look(x, mask)
+        def attend(layer: ConformerLayer, x: Any, mask: Any, copies: ChunkCopies | None) -> Any:
+            x, found[layer.name] = layer.look(x, mask, copies)
             return x
 
         self._encode(frames, lengths, chunk, attend)
         return found
 
     def _encode(self, frames: Any, lengths: Any, chunk: Any, apply: Callable[..., Any]) -> tuple[Any, Any]:
-        """As `call`; `apply` runs a layer: (layer, x, mask) -> x."""
+        """As `call`; `apply` runs a layer: (layer, x, mask, copies) -> x."""
         x = self.subsampling(self._normalised(frames))
         left = self.config.left_frames
-        mask = chunk_mask(x.shape[1], 2 * chunk, 2 * left, lengths // STRIDE)
+        copies = self._copies(x.shape[1] // 2, chunk)
+        if copies is None:
+            masks = (
+                chunk_mask(x.shape[1], 2 * chunk, 2 * left, lengths // STRIDE),
+                chunk_mask(x.shape[1] // 2, chunk, left, lengths // FRAMES_PER_STEP),
+            )
+            below = above = None
+        else:
+            below, above = copies
+            masks = below.mask(2 * left, lengths // STRIDE), above.mask(left, lengths // FRAMES_PER_STEP)
+            x = below.spread(x)
         for layer in self.lower:
-            x = apply(layer, x, mask)
-        lower, x = x, self.stacking(x)
-        mask = chunk_mask(x.shape[1], chunk, left, lengths // FRAMES_PER_STEP)
+            x = apply(layer, x, masks[0], below)
+        lower, x = x, self.stacking(x)  # a pair of frames is never of two chunks
         for layer in self.upper:
-            x = apply(layer, x, mask)
-        return lower, x
+            x = apply(layer, x, masks[1], above)
+        return (lower, x) if below is None or above is None else (below.gather(lower), above.gather(x))
+
+    def _copies(self, frames: int, chunk: Any) -> tuple[ChunkCopies, ChunkCopies] | None:
+        """Look-ahead at 40 and at 80 ms, for a recording of so many frames of 80 ms; None: there is none to see."""
+        ahead = self.config.lookahead_frames
+        if not ahead:
+            return None
+        if not isinstance(chunk, int):
+            raise ValueError(f"chunk: expected a Python int, for a model with look-ahead, got {type(chunk).__name__}")
+        if chunk >= frames:
+            return None
+        return ChunkCopies(2 * frames, 2 * chunk, 2 * ahead), ChunkCopies(frames, chunk, ahead)
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams; `seen` counts encoder frames, held at the window's size."""
@@ -105,17 +134,29 @@ class Encoder(keras.layers.Layer):
         return {"layers": state, "subsampling": self.subsampling.initial_state(batch), "seen": seen}
 
     def step(self, frames: Any, state: dict[str, Any], valid: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Encodes the next chunk of each stream: [B, T, 80] log-mel -> [B, T / 8, D] and the next state.
+        """Encodes the next chunk of each stream.
 
-        `valid` [B] int32 counts the encoder frames of the chunk that exist; None: all.
+        Args:
+            frames: [B, T, 80] log-mel of the chunk, with look-ahead those of the `lookahead_frames` after it too: they
+                come again with the next chunk.
+            state: From `initial_state` or the step before.
+            valid: [B] int32, encoder frames that exist, look-ahead included; None: all.
+
+        Returns:
+            [B, C, D], the chunk's encoder frames, and the next state.
         """
-        x, subsampling = self.subsampling.step(self._normalised(frames), state["subsampling"])
+        ahead, normalised = self.config.lookahead_frames, self._normalised(frames)
+        own = frames.shape[1] - FRAMES_PER_STEP * ahead
+        x, subsampling = self.subsampling.step(normalised[:, :own], state["subsampling"])
+        if ahead:
+            x = ops.concatenate([x, self.subsampling.step(normalised[:, own:], subsampling)[0]], axis=1)
         layers, seen = {}, state["seen"]
         lower_valid = None if valid is None else 2 * valid
         for layer in self.lower:
-            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], 2 * seen, lower_valid)
+            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], 2 * seen, lower_valid, 2 * ahead)
         x = self.stacking(x)
         for layer in self.upper:
-            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], seen, valid)
+            x, layers[layer.name] = layer.step(x, state["layers"][layer.name], seen, valid, ahead)
+        x = x[:, : own // FRAMES_PER_STEP]
         seen = ops.minimum(seen + x.shape[1], self.config.left_frames)
         return x, {"layers": layers, "subsampling": subsampling, "seen": seen}

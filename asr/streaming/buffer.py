@@ -17,11 +17,12 @@ class StreamBuffer:
         chunk_samples: Samples of a chunk.
         block_samples: Samples of a block; the end of a stream is filled up to one with silence.
         position: Sample of the session at which the stream begins.
+        ahead_samples: Samples after a chunk that come with it, as look-ahead, and again in the next.
     """
 
-    def __init__(self, chunk_samples: int, block_samples: int, position: int = 0) -> None:
+    def __init__(self, chunk_samples: int, block_samples: int, position: int = 0, ahead_samples: int = 0) -> None:
         """Starts empty."""
-        self.chunk_samples, self.block_samples = chunk_samples, block_samples
+        self.chunk_samples, self.block_samples, self.ahead_samples = chunk_samples, block_samples, ahead_samples
         self.received = self.position = position  # samples that came, samples that were taken
         self.finished = False  # nothing more will come
         self.flushing = False  # what is there is to be taken, even if it fills no chunk
@@ -49,11 +50,11 @@ class StreamBuffer:
     def ready(self) -> bool:
         """Whether a chunk can be taken."""
         waiting = self.received - self.position
-        return waiting >= self.chunk_samples or ((self.finished or self.flushing) and waiting > 0)
+        return waiting >= self.chunk_samples + self.ahead_samples or ((self.finished or self.flushing) and waiting > 0)
 
     def take(self) -> tuple[NDArray[np.float32], int]:
-        """The next chunk, [chunk_samples], zeros past the end, and how many encoder frames of it to use."""
-        chunk, filled = np.zeros(self.chunk_samples, np.float32), 0
+        """The next chunk with its look-ahead, zeros past the end, and how many encoder frames of them to use."""
+        chunk, filled = np.zeros(self.chunk_samples + self.ahead_samples, np.float32), 0
         while filled < self.chunk_samples and self._waiting:
             part = self._waiting.popleft()
             here = part[: self.chunk_samples - filled]
@@ -63,8 +64,21 @@ class StreamBuffer:
                 self._waiting.appendleft(part[len(here) :])
         self._taken.append((self.position, chunk[:filled]))
         self.position += filled
+        if self.ahead_samples:
+            filled += self._look_ahead(chunk[filled:])
         blocks = -(-filled // self.block_samples)
-        return chunk, blocks * self.block_samples // FRAME_SAMPLES
+        return chunk, min(blocks * self.block_samples, len(chunk)) // FRAME_SAMPLES
+
+    def _look_ahead(self, into: NDArray[np.float32]) -> int:
+        """Copies waiting samples, which stay; returns how many there were place for."""
+        filled = 0
+        for part in self._waiting:
+            here = part[: len(into) - filled]
+            into[filled : filled + len(here)] = here
+            filled += len(here)
+            if filled == len(into):
+                break
+        return filled
 
     def rewind(self, position: int) -> None:
         """Makes the samples from `position` on the next to be taken, and forgets those before."""

@@ -73,10 +73,17 @@ class Engine:
         self.model, self.rows, self.search = model, rows, search or GreedySearch(model)
         self.frames = chunk_frames(chunk_ms)
         self.block = min(self.frames, MAX_BLOCK)
-        self.samples = self.frames * FRAME_SAMPLES
+        self.chunk_samples = self.frames * FRAME_SAMPLES
+        self.ahead_samples = model.config.lookahead_frames * FRAME_SAMPLES
+        self.samples = self.chunk_samples + self.ahead_samples  # of a step
         self.frontend = LogMelFrontend()
         self._fresh = self._initial_state(1)  # one row serves all
         self._step = compiled(self._advance, mode)
+
+    @property
+    def lookahead_ms(self) -> int:
+        """Audio after a chunk that its step waits for."""
+        return 1000 * self.ahead_samples // SAMPLE_RATE
 
     def initial_state(self) -> State:
         """State of B new streams."""
@@ -103,9 +110,10 @@ class Engine:
 
         Args:
             state: From `initial_state` or the step before.
-            samples: [B, C x 1280] float32 mono at 16 kHz, zeros past a stream's end.
-            valid: [B] int32, encoder frames of the chunk to use, a multiple of W; 0: the row has no chunk and keeps
-                its state.
+            samples: [B, (C + R) x 1280] float32 mono at 16 kHz, the chunk and its look-ahead of R frames, which come
+                again with the next; zeros past a stream's end.
+            valid: [B] int32, encoder frames to use: a multiple of W, or C + R; 0: the row has no chunk and keeps its
+                state.
             reset: [B] bool, rows that start a new stream with this chunk.
             end_bias: Added to the end-of-block logit: above 0, fewer labels.
             phrases: Lists of phrases to favour; tables of another shape, or none, are another program.
@@ -130,7 +138,10 @@ class Engine:
         self, state: State, samples: Any, valid: Any, reset: Any, end_bias: Any, lists: Any, phrases: Any
     ) -> tuple[State, Any]:
         state = _select(reset, self._fresh, state)
-        frames, frontend = self.frontend.step(samples, state["frontend"])
+        frames, frontend = self.frontend.step(samples[:, : self.chunk_samples], state["frontend"])
+        if self.ahead_samples:
+            later, _ = self.frontend.step(samples[:, self.chunk_samples :], frontend)
+            frames = ops.concatenate([frames, later], axis=1)
         encoded, encoder = self.model.encoder.step(frames, state["encoder"], valid)
         keys = self.model.joint.frames(encoded)  # [B, C, 2J]
         decoder, found = state["decoder"], []

@@ -76,6 +76,11 @@ class SlotEngine:
         return self.engines[chunk_ms, self.largest]
 
     @property
+    def lookahead_ms(self) -> int:
+        """Audio after a chunk that its step waits for."""
+        return next(iter(self.engines.values())).lookahead_ms
+
+    @property
     def essential(self) -> list[tuple[int, int]]:
         """Programs that suffice to take any step: chunk size in ms and batch size, the largest of each chunk size."""
         return [(chunk_ms, size) for chunk_ms, size in self.engines if size == self.largest]

@@ -46,10 +46,11 @@ class StreamState:
         watched: bool = False,
     ) -> None:
         """Starts with no audio."""
-        self._texts, self._block, self._watched = tokenizer.texts, engine.block, watched
+        self._texts, self._block, self._frames, self._watched = tokenizer.texts, engine.block, engine.frames, watched
         self._used = 0
         self.looks: list[BlockLook] = []
-        self.buffer = StreamBuffer(engine.samples, engine.block * FRAME_SAMPLES, position)
+        block_samples = engine.block * FRAME_SAMPLES
+        self.buffer = StreamBuffer(engine.chunk_samples, block_samples, position, engine.ahead_samples)
         self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment)
         self.keep_from = position  # sample from which on audio is needed to recognise the open segment again
         self._fresh = True
@@ -82,8 +83,9 @@ class StreamState:
         """The next chunk, its encoder frames to use, and whether the step's state starts anew with it."""
         fresh, self._fresh = self._fresh, False
         self._start_ms = _ms(self.buffer.position)
-        samples, self._used = self.buffer.take()
-        return samples, self._used, fresh
+        samples, valid = self.buffer.take()
+        self._used = min(valid, self._frames)
+        return samples, valid, fresh
 
     def accept(self, row: Mapping[str, NDArray[Any]]) -> list[Event]:
         """Adds what the step gave for the chunk that was taken: one row of the engine's outputs.

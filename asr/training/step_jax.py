@@ -38,7 +38,8 @@ class JaxStep:
         self._generators = seed_variables(model)
         seeds = {v.path for v in self._generators}
         self._fixed = [v for v in model.non_trainable_variables if v.path not in seeds]
-        self._program = jax.jit(self._compute, static_argnames=("block", "delay_penalty"), donate_argnums=(0, 1))
+        static = ("known_chunk", "block", "delay_penalty")
+        self._program = jax.jit(self._compute, static_argnames=static, donate_argnums=(0, 1))
 
     def __call__(
         self, batch: dict[str, Any], chunk: int, block: int | None, step: int, rate: float, delay_penalty: float
@@ -58,7 +59,9 @@ class JaxStep:
         weights = [v.value for v in self.variables]
         slots = {name: [s.value for s in values] for name, values in self.slots.items()}
         fixed = [v.value for v in self._fixed]
-        weights, slots, values = self._program(weights, slots, fixed, inputs, block=block, delay_penalty=delay_penalty)
+        # A chunk that is an input compiles nothing anew; copies of the look-ahead need to know it.
+        known = {"known_chunk": chunk if self.config.model.lookahead_frames else None, "block": block}
+        weights, slots, values = self._program(weights, slots, fixed, inputs, **known, delay_penalty=delay_penalty)
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
         for name, found in slots.items():
@@ -67,12 +70,20 @@ class JaxStep:
         return {name: float(value) for name, value in values.items()}
 
     def _compute(
-        self, weights: Any, slots: Any, fixed: Any, inputs: Any, *, block: int | None, delay_penalty: float
+        self,
+        weights: Any,
+        slots: Any,
+        fixed: Any,
+        inputs: Any,
+        *,
+        known_chunk: int | None,
+        block: int | None,
+        delay_penalty: float,
     ) -> Any:
         """New weights, new slots, and the losses with the gradient's norm."""
 
         def total(weights: Any) -> tuple[Any, Any]:
-            losses = self._losses(weights, fixed, inputs, block, delay_penalty)
+            losses = self._losses(weights, fixed, inputs, known_chunk, block, delay_penalty)
             return sum(getattr(self.config.loss, name) * loss for name, loss in losses.items()), losses
 
         gradients, losses = jax.grad(total, has_aux=True)(weights)
@@ -80,7 +91,15 @@ class JaxStep:
         moved, new, norm = update(weights, gradients, slots, count, rate, self.config.schedule, self.hidden)
         return moved, new, losses | {"norm": norm}
 
-    def _losses(self, weights: Any, fixed: Any, inputs: Any, block: int | None, delay_penalty: float) -> Any:
+    def _losses(
+        self,
+        weights: Any,
+        fixed: Any,
+        inputs: Any,
+        known_chunk: int | None,
+        block: int | None,
+        delay_penalty: float,
+    ) -> Any:
         """Losses of a batch as a function of the weights."""
         variables = [*self.variables, *self._fixed, *self._generators]
         values = [*weights, *fixed, *inputs["seeds"]]
@@ -88,7 +107,7 @@ class JaxStep:
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
             return self.model.losses_of(
                 inputs["batch"],
-                inputs["chunk"],
+                inputs["chunk"] if known_chunk is None else known_chunk,
                 block,
                 objective=self.config.loss.objective,
                 delay_penalty=delay_penalty,

@@ -46,7 +46,9 @@ class TensorFlowStep:
             variable.assign(state)
         # Faded out, a prior is still a tensor (0), so that nothing is traced anew.
         priors = [tf.constant(fading(step, n)) if n else None for n in (loss.prior_steps, loss.guide_steps)]
-        losses, gradients = self._gradients(batch, tf.constant(chunk), block, delay_penalty, priors)
+        # A chunk that is a tensor traces nothing anew; copies of the look-ahead need to know it.
+        known = chunk if self.config.model.lookahead_frames else tf.constant(chunk)
+        losses, gradients = self._gradients(batch, known, block, delay_penalty, priors)
         count = tf.constant(step + 1.0)
         directions, norm = self._moments(gradients, count)
         if any(self.hidden):

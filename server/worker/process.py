@@ -76,7 +76,11 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
     rest = BackgroundWarmUp(engine, prepared)
     worker = Worker(engine, tokenizer, time.monotonic)
     started = Started(
-        model=folder.name, chunks_ms=options.chunks_ms, slots=options.slots, lookahead_ms=0, device=_device()
+        model=folder.name,
+        chunks_ms=options.chunks_ms,
+        slots=options.slots,
+        lookahead_ms=engine.lookahead_ms,
+        device=_device(),
     )
     socket.send(messages.encode(started))
     rest.start()

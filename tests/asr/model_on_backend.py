@@ -6,7 +6,7 @@ IN.npz holds the weights, in the model's order, and the inputs; see `test_backen
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def results(model: Transducer, inputs: Mapping[str, NDArray[Any]], mode: str) ->
     batch = {name: ops.convert_to_tensor(value) for name, value in inputs.items() if value.dtype.kind in "if"}
     samples = batch.pop("samples")
     out = compiled(lambda batch: _whole(model, batch), mode)(batch)
+    out["upper ahead"] = compiled(_with_lookahead(model), mode)(batch["frames"], batch["frame_lengths"])
     step, rows, unit = compiled(lambda *inputs: _step(model, *inputs), mode), samples.shape[0], CHUNK * 8 * 160
     state = LogMelFrontend().initial_state(rows), model.encoder.initial_state(rows), initial_decoder_state(model, rows)
     for n in range(2):
@@ -57,6 +58,14 @@ def _step(model: Transducer, samples: Any, state: Any) -> tuple[dict[str, Any], 
     decoder, found = decode_block(model, model.joint.frames(encoded), state[2], active, END_BIAS)
     out = {"log-mel": frames, "encoded": encoded} | {f"decoded {name}": value for name, value in found.items()}
     return out, (frontend, encoder, decoder)
+
+
+def _with_lookahead(model: Transducer) -> Callable[[Any, Any], Any]:
+    """The encoder of the same weights with a look-ahead of two frames, over whole recordings."""
+    other = Transducer(dataclasses.replace(model.config, lookahead_frames=2))
+    for weight, value in zip(weights_of(other), weights_of(model), strict=True):
+        weight.assign(value)
+    return lambda frames, lengths: other(frames, lengths, chunk=CHUNK)[1]
 
 
 def _whole(model: Transducer, batch: dict[str, Any]) -> dict[str, Any]:

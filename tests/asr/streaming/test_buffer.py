@@ -42,6 +42,32 @@ def test_the_last_chunk_has_whole_blocks(samples: int, valid: int) -> None:
     assert chunk.sum() == samples
 
 
+@given(st.lists(st.integers(0, 30_000), max_size=6), st.booleans())
+def test_each_chunk_comes_with_its_look_ahead(lengths: list[int], flush: bool) -> None:
+    """Which stays, to come again in the next; past the end there is silence, and whole blocks of it are used."""
+    ahead = 5120
+    samples = np.arange(sum(lengths), dtype=np.float32) / 2**18 + 1
+    whole = np.pad(samples, (0, CHUNK + ahead))
+    buffer, start = StreamBuffer(CHUNK, BLOCK, ahead_samples=ahead), 0
+    for part in np.split(samples, np.cumsum(lengths)):
+        buffer.push(part)
+        assert buffer.ready() == (buffer.received - start >= CHUNK + ahead)
+        while buffer.ready():
+            chunk, valid = buffer.take()
+            np.testing.assert_array_equal(chunk, whole[start : start + CHUNK + ahead])
+            assert valid == 20
+            start += CHUNK
+            assert buffer.position == start
+    buffer.finished, buffer.flushing = not flush, flush
+    while buffer.ready():
+        chunk, valid = buffer.take()
+        np.testing.assert_array_equal(chunk, whole[start : start + CHUNK + ahead])
+        blocks = -(-(len(samples) - start) // BLOCK)
+        assert valid == min(8 * blocks, 20)
+        start = min(start + CHUNK, len(samples))
+    assert buffer.position == len(samples)
+
+
 def test_a_long_recording_is_not_copied_for_each_chunk() -> None:
     buffer = StreamBuffer(CHUNK, BLOCK)
     buffer.push(np.zeros(50 * CHUNK, np.float32))

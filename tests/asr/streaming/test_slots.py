@@ -36,6 +36,11 @@ def alone(engine: Engine, chunks: np.ndarray) -> list[dict[str, np.ndarray]]:
     return found
 
 
+def test_without_look_ahead_a_step_waits_for_its_chunk_alone(engines: tuple[SlotEngine, Engine]) -> None:
+    assert (engines[0].lookahead_ms, engines[1].lookahead_ms) == (0, 0)
+    assert engines[1].samples == engines[1].chunk_samples == 16 * CHUNK_MS
+
+
 def test_every_slot_equals_a_stream_alone(engines: tuple[SlotEngine, Engine], chunks: np.ndarray) -> None:
     """Streams advance in random groups; slots are used again after another stream."""
     slots, engine = engines

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from asr.config import from_dict
 from asr.errors import ConfigError
@@ -29,9 +30,10 @@ def test_an_unknown_objective_is_an_error():
         LossConfig(objective="best")
 
 
-def test_the_step_trains_on_the_configured_objective(tiny):
+@pytest.fixture
+def batch() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
-    batch = {
+    return {
         "frames": rng.normal(size=(1, 64, 80)).astype(np.float32),
         "frame_lengths": np.array([64], np.int32),
         "characters": np.zeros((1, 1), np.int32),
@@ -39,6 +41,9 @@ def test_the_step_trains_on_the_configured_objective(tiny):
         "pieces": np.array([[1, 2]], np.int32),
         "piece_lengths": np.array([2], np.int32),
     }
+
+
+def test_the_step_trains_on_the_configured_objective(tiny, batch):
     model = Transducer(dataclasses.replace(tiny, context_feedback=True, label_dropout=0.0))
     config = TrainConfig(
         model=model.config, loss=LossConfig(objective="viterbi"), schedule=ScheduleConfig(mixed_precision=False)
@@ -47,3 +52,19 @@ def test_the_step_trains_on_the_configured_objective(tiny):
     found = TensorFlowStep(model, config)(batch, 4, 4, step=0, rate=0.01, delay_penalty=0.0)
     assert found["transducer"] == pytest.approx(expected, rel=1e-4)
     assert np.any(model.predictor.feedback)  # moved off zero
+
+
+def test_the_step_trains_with_look_ahead(tiny, batch):
+    """Whose chunk must be known where the step is traced."""
+    model = Transducer(dataclasses.replace(tiny, lookahead_frames=2, label_dropout=0.0))
+    config = TrainConfig(model=model.config, schedule=ScheduleConfig(mixed_precision=False))
+    expected = {name: float(loss) for name, loss in model.losses_of(batch, 4, 4).items()}
+    step = TensorFlowStep(model, config)
+    tf.config.run_functions_eagerly(True)  # the same arithmetic; compiling it takes longer
+    try:
+        found = step(batch, 4, 4, step=0, rate=0.01, delay_penalty=0.0)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-4)
+    moments = zip(step.names, step.slots["first"], strict=True)
+    assert not [name for name, moment in moments if not np.any(moment)]
