@@ -169,6 +169,22 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    manifest: Annotated[Path, typer.Argument(help="JSONL manifest with reference texts.")],
+    model: Annotated[Path, typer.Option("--model", help="Model folder; its config.json is changed.")],
+    split: Annotated[list[str], typer.Option("--split", help="Split to measure on; may be repeated.")],
+    chunk_ms: ChunkOption = "640",
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
+    every: Annotated[int, typer.Option(min=1, help="Only every so many utterances.")] = 1,
+) -> None:
+    """Measures a model's word times and confidences on recordings it does not know, and has it say them right."""
+    with quick_start():
+        from asr.evaluation.calibrate import calibrate as fit
+
+        print(json.dumps(fit(manifest, split, model, parse_chunk(chunk_ms), batch, every)))
+
+
+@app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs.")],
     run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.config import ModelConfig, from_dict
+from asr.decoding.words import WordRule
 from asr.errors import CheckpointError, ConfigError
 from asr.tokenizer import Tokenizer, read_tokenizer
 
@@ -43,14 +44,20 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     half = {path: value.astype(np.float16) for path, value in weights.items()}
     save_arrays(folder / "weights.npz", half, {"format": FORMAT})
-    values = {"format": FORMAT, "model": dataclasses.asdict(config), **about}
-    for name, content in (
-        ("tokenizer.model", tokenizer.model),
-        ("config.json", (json.dumps(values, indent=1) + "\n").encode()),
-    ):
-        temporary = folder / f".{name}.{os.getpid()}.tmp"
-        temporary.write_bytes(content)
-        temporary.replace(folder / name)
+    _write(folder / "tokenizer.model", tokenizer.model)
+    _write_config(folder, config, about)
+
+
+def _write_config(folder: Path, config: ModelConfig, about: dict[str, Any]) -> None:
+    rest = {name: value for name, value in about.items() if name not in ("format", "model")}
+    values = {"format": FORMAT, "model": dataclasses.asdict(config), **rest}
+    _write(folder / "config.json", (json.dumps(values, indent=1) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def read_config(folder: Path) -> tuple[ModelConfig, dict[str, Any]]:
@@ -84,7 +91,7 @@ def load_model(folder: Path) -> tuple["Transducer", Tokenizer]:
     Raises:
         CheckpointError: if a file is missing or damaged, or the weights are of another configuration.
     """
-    config, _ = read_config(folder)
+    config, about = read_config(folder)
     if config.kind != "transducer":
         raise CheckpointError(
             f"{folder}: expected a transducer, got a model of kind {config.kind!r}, which cannot stream"
@@ -100,7 +107,17 @@ def load_model(folder: Path) -> tuple["Transducer", Tokenizer]:
     with _single_precision():
         model = Transducer(config)
     assign_weights(model.variables, weights, str(folder / "weights.npz"))
+    try:
+        model.word_rule = from_dict(WordRule, about.get("words", {}))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: words: {error}") from error
     return model, tokenizer
+
+
+def save_word_rule(folder: Path, rule: WordRule) -> None:
+    """Writes how a model's labels become word times and confidences into its folder; raises as `read_config`."""
+    config, about = read_config(folder)
+    _write_config(folder, config, about | {"words": dataclasses.asdict(rule)})
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from data.manifest import Utterance
 
 CLEAN = ""
 JOINED = "joined to 10 minutes"
+WORDS = "times and confidences of words"
 
 
 @dataclass(frozen=True)

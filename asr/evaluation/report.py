@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from asr.evaluation.cells import CLEAN
+from asr.evaluation.cells import CLEAN, WORDS
 from asr.streaming.recognizer import OFFLINE_MS
 
 
@@ -11,8 +11,12 @@ def tables(report: dict[str, Any]) -> str:
     """All tables of what `run_suite` returns."""
     cells = report["cells"]
     parts = ["## Word error rate", _table(("split", *_CLEAN_COLUMNS), _clean_rows(cells))]
+    words = [cell for cell in cells if cell["condition"] == WORDS]
+    cells = [cell for cell in cells if cell["condition"] != WORDS]
     if any(cell["condition"] for cell in cells):
         parts += ["## Conditions", _table(_CONDITION_COLUMNS, _condition_rows(cells))]
+    if words:
+        parts += ["## Words", _table(_WORD_COLUMNS, _word_rows(words))]
     every = report["every"]
     about = f"Model `{report['model']}`; " + ("all utterances." if every == 1 else f"one utterance of {every}.")
     return "\n\n".join([about, *parts]) + "\n"
@@ -20,6 +24,16 @@ def tables(report: dict[str, Any]) -> str:
 
 _CLEAN_COLUMNS = ("words", "chunk", "decoder", "WER", "I / D / S", "RTF")
 _CONDITION_COLUMNS = ("condition", "split", "chunk", "decoder", "WER", "I / D / S", "against clean")
+_WORD_COLUMNS = (
+    "split",
+    "chunk",
+    "decoder",
+    "start, end: median error",
+    "emission p50 / p90",
+    "calibration error",
+    "endpoints, in a word",
+    "endpoint delay p50 / p90",
+)
 
 
 def chunk_name(chunk_ms: int) -> str:
@@ -52,6 +66,24 @@ def _condition_rows(cells: Sequence[dict[str, Any]]) -> Iterable[tuple[str, ...]
                 ratio = f"{cell['wer'] / base:.3f} ×" if base else "–"
                 place = cell["split"], chunk_name(cell["chunk_ms"]), decoder_name(cell["beam"])
                 yield condition, *place, _percent(cell["wer"]), _errors(cell), ratio
+
+
+def _word_rows(cells: Sequence[dict[str, Any]]) -> Iterable[tuple[str, ...]]:
+    for cell in cells:
+        yield (
+            cell["split"],
+            chunk_name(cell["chunk_ms"]),
+            decoder_name(cell["beam"]),
+            " / ".join(_ms(cell[name]["median"]) for name in ("start_error_ms", "end_error_ms")),
+            " / ".join(_ms(cell["emission_latency_ms"][name]) for name in ("p50", "p90")),
+            f"{cell['calibration_error']:.3f}",
+            f"{cell['endpoints']}, {cell['words_cut']}",
+            " / ".join(_ms(cell["endpoint_delay_ms"][name]) for name in ("p50", "p90")),
+        )
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f} ms"
 
 
 def _percent(share: float) -> str:

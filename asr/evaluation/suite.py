@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from asr.errors import AsrError
 from asr.evaluate import Evaluation, evaluate
-from asr.evaluation.cells import CLEAN, JOINED, Cell, Finished, plan, subject_of
+from asr.evaluation.alignment import Aligner
+from asr.evaluation.cells import CLEAN, JOINED, WORDS, Cell, Finished, plan, subject_of
 from asr.evaluation.conditions import Condition, joined, joined_samples, joined_utterance, read_noises, spoilt
+from asr.evaluation.listening import listen
 from asr.evaluation.report import chunk_name, decoder_name, tables
+from asr.evaluation.word_measures import WordMeasures
 from asr.model_folder import bundled_model
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
 from data.audio import Samples, load_audio
 from data.manifest import Utterance, read_manifest
+from data.text import normalise
 
 CHUNKS = (160, 320, 640, 1280, OFFLINE_MS)
 BEAMS = (1, 8)
 CONDITION_CHUNK_MS = 640
+TAIL_MS = 2000  # of silence after each utterance, in which its end is to be noticed
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class SuiteConfig:
         noise: Folder of noise recordings; None: no conditions with noise.
         every: Only every so many utterances of each split.
         batch: Utterances at a time.
+        words: Whether to hold words' times against pocketsphinx, too; None: if it is installed.
     """
 
     manifest: Path
@@ -49,6 +56,7 @@ class SuiteConfig:
     noise: Path | None = None
     every: int = 1
     batch: int = 16
+    words: bool | None = None
 
     def __post_init__(self) -> None:
         """Checks the ranges.
@@ -84,7 +92,8 @@ def run_suite(config: SuiteConfig, make: Callable[[int, int], Recognizer] | None
     subject = subject_of(model, everything, [config.every, config.noise and config.noise.name])
     finished = Finished(config.output / "cells", subject)
     at = CONDITION_CHUNK_MS if CONDITION_CHUNK_MS in config.chunks else config.chunks[0]
-    cells = list(plan(splits, config.chunks, config.beams, [*conditions, JOINED], at))
+    words = [WORDS] if config.words or (config.words is None and find_spec("pocketsphinx")) else []
+    cells = list(plan(splits, config.chunks, config.beams, [*conditions, JOINED, *words], at))
     if make is None:
 
         def make(chunk_ms: int, beam: int) -> Recognizer:
@@ -102,14 +111,13 @@ def run_suite(config: SuiteConfig, make: Callable[[int, int], Recognizer] | None
                 if loaded is None or loaded[0] != key:
                     loaded = key, make(*key)
                 bar = bars.add_task(name_of(cell), total=None)
-                found = _evaluated(
+                result = _evaluated(
                     loaded[1],
                     cell,
                     by_split[cell.split],
                     conditions,
                     lambda done, total, bar=bar: bars.update(bar, completed=done, total=total),  # type: ignore[misc]
                 )
-                result = found.summary()
                 finished.put(cell, result)
                 bars.remove_task(bar)
             rows.append({**_described(cell), **result})
@@ -144,6 +152,28 @@ def _utterances(config: SuiteConfig) -> dict[str, list[Utterance]]:
 
 
 def _evaluated(
+    recognizer: Recognizer,
+    cell: Cell,
+    utterances: Sequence[Utterance],
+    conditions: dict[str, Condition],
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    if cell.condition == WORDS:
+        return _words(recognizer, utterances, progress)
+    return _texts(recognizer, cell, utterances, conditions, progress).summary()
+
+
+def _words(
+    recognizer: Recognizer, utterances: Sequence[Utterance], progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    aligner, measures = Aligner(), WordMeasures()
+    for heard in listen(recognizer, utterances, TAIL_MS, progress):
+        utterance = heard.utterance
+        measures.add(heard, aligner.align(load_audio(utterance.audio), normalise(utterance.transcript).split()))
+    return measures.summary()
+
+
+def _texts(
     recognizer: Recognizer,
     cell: Cell,
     utterances: Sequence[Utterance],

@@ -67,12 +67,12 @@ class WordPrices:
 
     Attributes:
         outside: Log-probability of a word that the lexicon does not have.
-        outside_piece: Of each of its wordpieces.
+        outside_piece: Of each of its wordpieces, from the first on that no word of the lexicon goes on with.
         word_bonus: Added for each word, against the language model's dislike of many.
     """
 
-    outside: float = -10.0
-    outside_piece: float = -2.5
+    outside: float = -16.0
+    outside_piece: float = -3.0
     word_bonus: float = 2.0
 
     def __post_init__(self) -> None:

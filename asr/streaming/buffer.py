@@ -80,6 +80,11 @@ class StreamBuffer:
                 break
         return filled
 
+    def heard(self, start: int, end: int) -> NDArray[np.float32]:
+        """Samples from `start` to `end` that were taken and not forgotten."""
+        parts = [part[max(0, start - at) : max(0, end - at)] for at, part in self._taken]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
     def rewind(self, position: int) -> None:
         """Makes the samples from `position` on the next to be taken, and forgets those before."""
         while self._taken and self.position > position:

@@ -1,8 +1,8 @@
 """One stream's state outside the compiled step: its samples, its words, and where its recognition starts afresh.
 
-After each segment, and after some seconds without words, the compiled step's state starts anew from the middle of the
-pause. So a segment's words depend on no audio before it: what came before `keep_from` is never needed again, whatever
-happens to the process that recognises.
+After each segment, and after some seconds without words, the compiled step's state starts anew from a quiet place in
+the pause. So a segment's words depend on no audio before it: what came before `keep_from` is never needed again,
+whatever happens to the process that recognises.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ class StreamState:
         self.looks: list[BlockLook] = []
         block_samples = engine.block * FRAME_SAMPLES
         self.buffer = StreamBuffer(engine.chunk_samples, block_samples, position, engine.ahead_samples)
-        self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment)
+        self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment, engine.model.word_rule, self._heard)
         self.keep_from = position  # sample from which on audio is needed to recognise the open segment again
         self._fresh = True
         self._heard_ms = self._start_ms = _ms(position)
@@ -122,6 +122,9 @@ class StreamState:
         self.buffer.flushing = False
         self._restart(self.buffer.position)
         return events
+
+    def _heard(self, start_ms: int, end_ms: int) -> NDArray[np.float32]:
+        return self.buffer.heard(*(ms * SAMPLE_RATE // 1000 for ms in (start_ms, end_ms)))
 
     def _restart(self, position: int) -> None:
         self.buffer.rewind(position)

@@ -1,15 +1,17 @@
 """One stream's labels as events: partial texts, and segments that end at pauses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoding.hypotheses import Hypotheses
-from asr.decoding.words import Label, words_of
+from asr.decoding.words import Label, WordRule, words_of
+from asr.features import SAMPLE_RATE
 from asr.streaming.engine import FRAME_MS
 from asr.streaming.events import Alternative, Event, Final, Partial
+from asr.streaming.pauses import is_quiet, quietest
 from asr.tokenizer import Tokenizer
 from asr.transcript import segment_of
 
@@ -17,6 +19,7 @@ PATIENCE_MS = 20_000  # a segment as long as this ends at shorter and shorter pa
 LONGEST_MS = 40_000  # and one as long as this before its latest word
 SHORTEST_PAUSE_MS = 160
 WORDLESS_MS = 5_000  # without words for so long, recognition restarts
+NOISY_PAUSES = 2  # pauses without words are one, however loud
 OVERLAP_MS = 640  # of audio heard again then: a word may just have begun
 
 
@@ -28,11 +31,22 @@ class StreamWords:
         silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
         start_ms: Session time at which the stream begins.
         segment: Number of its first segment.
+        rule: How the model's labels become times and confidences.
+        heard: The samples between two session times, not before `needed_ms`; None: all is quiet.
     """
 
-    def __init__(self, tokenizer: Tokenizer, silence_ms: int, start_ms: int = 0, segment: int = 0) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        silence_ms: int,
+        start_ms: int = 0,
+        segment: int = 0,
+        rule: WordRule | None = None,
+        heard: Callable[[int, int], NDArray[np.float32]] | None = None,
+    ) -> None:
         """Starts with no words."""
-        self.tokenizer, self.silence_ms = tokenizer, silence_ms
+        self.tokenizer, self.silence_ms, self.rule = tokenizer, silence_ms, rule or WordRule()
+        self._heard = heard or _silence
         self.number = segment  # of the open segment
         self._hypotheses = Hypotheses(FRAME_MS)
         self._start_ms = self._last_ms = start_ms  # of the segment; of the latest frame that a label attended to
@@ -87,9 +101,18 @@ class StreamWords:
         ended_ms, long_ms = self._last_ms + FRAME_MS, audio_ms - self._start_ms - PATIENCE_MS
         patience = min(1.0, max(0.0, 1.0 - long_ms / (LONGEST_MS - PATIENCE_MS)))
         pause_ms = max(min(self.silence_ms, SHORTEST_PAUSE_MS), round(self.silence_ms * patience))
-        if audio_ms - ended_ms >= pause_ms:
-            return min(audio_ms, ended_ms + pause_ms // 2)  # half the pause: a word may just have begun
+        wordless_ms, until_ms = audio_ms - ended_ms, min(audio_ms, ended_ms + pause_ms)
+        if wordless_ms >= NOISY_PAUSES * pause_ms or (wordless_ms >= pause_ms and self._is_quiet(ended_ms, until_ms)):
+            # A word that was not recognised is not cut, and one that has just begun is heard whole.
+            start_ms = min(ended_ms, audio_ms)
+            return start_ms + 1000 * quietest(self._heard(start_ms, until_ms)) // SAMPLE_RATE
         return self._without_last_word(ended_ms) if patience == 0.0 else None
+
+    def _is_quiet(self, ended_ms: int, until_ms: int) -> bool:
+        """Whether what follows the last word sounds like a pause."""
+        starts = [label.start_ms for label in self._labels if self.tokenizer.starts_word(label.piece)]
+        word_ms = min((starts or [self._start_ms])[-1], ended_ms - FRAME_MS)
+        return is_quiet(self._heard(word_ms, ended_ms), self._heard(ended_ms, until_ms))
 
     def _without_last_word(self, ended_ms: int) -> int:
         """Takes the latest word out of the segment, which may go on; returns where to hear it again."""
@@ -111,7 +134,7 @@ class StreamWords:
 
     def finish(self, audio_ms: int, restart_ms: int | None = None) -> list[Event]:
         """Ends the segment: a `Final` if it has words. The next one begins at `restart_ms`, without it at once."""
-        words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms)
+        words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms, self.rule)
         alternatives = self._alternatives(" ".join(w.word for w in words))
         self._hypotheses.clear()
         self._last = "", 0
@@ -131,3 +154,7 @@ class StreamWords:
             found[other] = found.get(other, 0.0) + float(share / shares.sum())
         ordered = sorted(found.items(), key=lambda item: -item[1])
         return tuple(Alternative(other, confidence) for other, confidence in ordered if other not in ("", text))
+
+
+def _silence(start_ms: int, end_ms: int) -> NDArray[np.float32]:
+    return np.zeros((end_ms - start_ms) * SAMPLE_RATE // 1000, np.float32)

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from asr.config import ModelConfig
+from asr.decoding.words import WordRule
 from asr.encoder.encoder import FRAMES_PER_STEP, Encoder
 from asr.encoder.subsampling import STRIDE
 from asr.features import MEL_BINS
@@ -35,12 +36,16 @@ class Transducer(keras.Model):
 
     Args:
         config: Sizes.
+
+    Attributes:
+        word_rule: How its labels become word times and confidences.
     """
 
     def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
         """Makes and builds every layer, so that the weights exist from the start."""
         super().__init__(**kwargs)
         self.config = config
+        self.word_rule = WordRule()
         self.encoder = Encoder(config, name="encoder")
         fed_back = config.joint_dim if config.context_feedback else 0
         self.predictor = Predictor(

@@ -26,7 +26,6 @@ def test_losses(make_model: Callable, mel: Callable) -> None:
 
 def test_words(recogniser: Callable[..., Recognizer], make_audio: Callable) -> None:
     words = recogniser(640).transcribe(make_audio(3.0, 1)).words
-    expected = [("a", 560, 560)] * 3 + [("the", 1040, 1120), ("aon", 2480, 2560)] + [("t", 2640, 2640)] * 6
+    expected = [("a", 560, 560), ("a", 560, 560), ("aon", 560, 2560)]
     assert [(w.word, w.start_ms, w.end_ms) for w in words] == expected
-    confidences = [0.943, 0.866, 0.861, 0.470, 0.764, 0.955, 0.718, 0.943, 0.943, 0.943, 0.943]
-    assert [w.confidence for w in words] == pytest.approx(confidences, abs=0.002)
+    assert [w.confidence for w in words] == pytest.approx([0.943, 0.866, 0.704], abs=0.002)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.decoding.words import Label, words_of
+from asr.decoding.words import Label, WordRule, words_of
 from asr.tokenizer import WORD_START, Tokenizer, train_tokenizer
 
 FRAME_MS = 80
@@ -82,3 +82,10 @@ def test_every_word_is_inside_and_in_order(tokenizer: Tokenizer, found: list, le
     assert times == sorted(times)
     assert all(length // 2 <= ms <= length for ms in times)
     assert " ".join(w.word for w in words) == tokenizer.decode([label.piece for label in labels])
+
+
+def test_a_models_lags_are_taken_off(tokenizer: Tokenizer) -> None:
+    labels = labels_of(tokenizer, ("_the", 80), ("_s", 400), ("at", 560))
+    words = words_of(labels, tokenizer, FRAME_MS, rule=WordRule(140, 60, 1.0, -1.0))
+    assert [(w.start_ms, w.end_ms) for w in words] == [(0, 100), (260, 580)]
+    assert all(w.confidence < math.exp(-0.5) for w in words)

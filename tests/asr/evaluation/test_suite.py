@@ -1,5 +1,6 @@
 """The whole report: every cell once, resumed where it stopped, and tables that say what was found."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 from asr.errors import AsrError
-from asr.evaluation.cells import CLEAN, JOINED, Cell, Finished, plan
+from asr.evaluation.cells import CLEAN, JOINED, WORDS, Cell, Finished, plan
 from asr.evaluation.report import tables
 from asr.evaluation.suite import SuiteConfig, run_suite
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
@@ -35,6 +36,7 @@ def config(tmp_path: Path, model_folder: Path, make_audio: Callable) -> SuiteCon
         beams=(1,),
         model=model_folder,
         noise=tmp_path / "noise",
+        words=False,
     )
 
 
@@ -93,7 +95,7 @@ def test_what_another_subject_gave_is_not_taken(tmp_path: Path) -> None:
 
 def test_fewer_utterances_are_another_subject(config: SuiteConfig, recogniser: Callable[..., Recognizer]) -> None:
     whole = run_suite(config, Counting(recogniser))
-    part = run_suite(SuiteConfig(**{**vars(config), "every": 2}), Counting(recogniser))
+    part = run_suite(dataclasses.replace(config, every=2), Counting(recogniser))
     assert part["subject"] != whole["subject"]
     assert [c["utterances"] for c in part["cells"][:2]] == [2, 1]
 
@@ -108,7 +110,16 @@ def test_fewer_utterances_are_another_subject(config: SuiteConfig, recogniser: C
 )
 def test_what_cannot_be_reported_is_said(config: SuiteConfig, change: dict[str, Any], message: str) -> None:
     with pytest.raises(AsrError, match=message):
-        run_suite(SuiteConfig(**{**vars(config), **change}))
+        run_suite(dataclasses.replace(config, **change))
+
+
+def test_words_are_measured_where_they_can_be_aligned(
+    config: SuiteConfig, recogniser: Callable[..., Recognizer]
+) -> None:
+    report = run_suite(dataclasses.replace(config, words=True), Counting(recogniser))
+    (found,) = [c for c in report["cells"] if c["condition"] == WORDS]
+    assert 0 <= found["calibration_error"] <= 1 and found["words_cut"] <= found["endpoints"]
+    assert "## Words" in (config.output / "report.md").read_text()
 
 
 def test_the_tables_compare_with_clean_audio() -> None:

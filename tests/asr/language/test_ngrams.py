@@ -260,5 +260,5 @@ def test_a_strong_language_model_keeps_the_beam_in_its_lexicon(
     save_words(folder / NAME, ngrams, lexicon, tokenizer, fusion, prices)
     words = Recognizer(folder, 640, beam=4).transcribe(make_audio(4.0, 1)).text.split()
     assert len(words) > 3 and set(words[:-1]) <= set(ngrams.words)
-    plain = Recognizer(folder, 640, beam=4, lm_weight=0.0).transcribe(make_audio(4.0, 1)).text.split()
-    assert not set(plain[:-1]) <= set(ngrams.words)
+    greedy = Recognizer(folder, 640).transcribe(make_audio(4.0, 1)).text.split()
+    assert not set(greedy) <= set(ngrams.words)

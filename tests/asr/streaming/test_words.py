@@ -258,3 +258,40 @@ def test_a_block_past_the_end_leaves_the_hypotheses(tokenizer: Tokenizer) -> Non
     (final,) = beam.say()  # and so there was silence
     assert isinstance(final, Final)
     assert final.result.text == "the"
+
+
+class Sounds:
+    """What a stream heard: silence but for the times given."""
+
+    def __init__(self, *loud_ms: tuple[int, int]) -> None:
+        self.samples = np.full(16 * 20_000, 1e-4, np.float32)
+        for start, end in loud_ms:
+            self.samples[16 * start : 16 * end] = 0.1
+
+    def __call__(self, start_ms: int, end_ms: int) -> np.ndarray:
+        return self.samples[16 * start_ms : 16 * end_ms]
+
+
+def said_once(tokenizer: Tokenizer, sounds: Sounds, chunks: int) -> tuple[list[Event], int | None]:
+    """A word from 80 to 160 ms, and so many chunks of 640 ms without words after its own."""
+    following = Chunks(tokenizer, 800)
+    following.words = StreamWords(tokenizer, 800, heard=sounds)
+    events = following.say(("_the", 1))
+    for _ in range(chunks):
+        events = following.say()
+    return events, following.restart_ms
+
+
+def test_a_loud_stretch_without_words_is_no_pause(tokenizer: Tokenizer) -> None:
+    """Until it has lasted twice as long: noise must not keep a segment open."""
+    word, speech = (80, 160), (200, 4000)
+    assert said_once(tokenizer, Sounds(word), 1)[1] is not None
+    assert said_once(tokenizer, Sounds(word, speech), 1) == ([], None)
+    events, restart_ms = said_once(tokenizer, Sounds(word, speech), 2)
+    assert [type(e) for e in events] == [Final] and restart_ms == 160 + 400
+
+
+def test_recognition_restarts_where_it_is_quiet(tokenizer: Tokenizer) -> None:
+    """The middle of the pause, 560 ms, is loud: a word that was not recognised."""
+    _, restart_ms = said_once(tokenizer, Sounds((80, 160), (520, 960)), 1)
+    assert restart_ms is not None and 200 <= restart_ms <= 480
