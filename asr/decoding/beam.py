@@ -9,6 +9,7 @@ P predictor width, V vocabulary.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import keras
@@ -73,6 +74,7 @@ class BeamSearch:
             raise ValueError("expected a model without context_feedback for a beam; decode it greedily")
         self.model, self.config = model, config or BeamConfig()
         self.language_model = language_model
+        self._advance = partial(model.predictor.step, projected=model.predictor.projected())
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: one hypothesis each, without labels."""
@@ -191,7 +193,7 @@ class BeamSearch:
             "hash": ops.stack(
                 [alive["hash"][..., i] * a + (label + 1) * b for i, (a, b) in enumerate(HASHES)], axis=-1
             ),
-            "predictor": _per_hypothesis(self.model.predictor.step, label, alive["predictor"]),
+            "predictor": _per_hypothesis(self._advance, label, alive["predictor"]),
         }
         if following is not None:
             updates["phrase"] = after(following, label)

@@ -42,12 +42,13 @@ class GreedySearch:
     """Decodes blocks with the likeliest symbol at each step.
 
     Args:
-        model: The transducer.
+        model: The transducer, whose weights do not change any more.
     """
 
     def __init__(self, model: Transducer) -> None:
         """Keeps the model."""
         self.model = model
+        self._projected = model.predictor.projected()
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: predictor, window before the block, frames seen, and place in the phrases."""
@@ -63,7 +64,7 @@ class GreedySearch:
         lists: Any = None,
     ) -> tuple[dict[str, Any], Any]:
         """As `decode_block`."""
-        return decode_block(self.model, frames, state, active, end_bias, phrases, lists)
+        return decode_block(self.model, frames, state, active, end_bias, phrases, lists, self._projected)
 
 
 def initial_state(model: Transducer, batch: int) -> dict[str, Any]:
@@ -85,6 +86,7 @@ def decode_block(
     end_bias: Any,
     phrases: PhraseTables | None = None,
     lists: Any = None,
+    projected: Any = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Emits the labels of one block of every stream.
 
@@ -96,6 +98,7 @@ def decode_block(
         end_bias: Scalar added to the end-of-block logit: above 0, fewer labels.
         phrases: Lists of phrases to favour; None: none.
         lists: [B] int32, each stream's list.
+        projected: Of the predictor, as `Predictor.step` takes it.
 
     Returns:
         The next state, and by name: "labels" [B, M] int32 (-1 past the last), "log_probs" [B, M] of each label,
@@ -124,7 +127,7 @@ def decode_block(
         log_probs = ops.where(here, score[:, None], log_probs)
         looks = ops.where(here[..., None, None], ops.cast(weights, "float32")[:, None], looks)
         # Context feedback needs no state of its own: the next predictor state takes this label's context up at once.
-        predictor = ops.where(alive[:, None], model.predictor.step(label, predictor, context), predictor)
+        predictor = ops.where(alive[:, None], model.predictor.step(label, predictor, context, projected), predictor)
         return k + 1, alive, predictor, ops.where(alive, following, node), labels, log_probs, looks, ends
 
     start = (

@@ -16,21 +16,26 @@ from asr.features.logmel import (
     window,
 )
 
+HALF = WINDOW_SAMPLES // 2
+
 
 class LogMelFrontend:
-    """Streaming log-mel of many streams: equal to `asr.features.LogMel` to 1e-4.
+    """Streaming log-mel of many streams: equal to `asr.features.LogMel` to 2e-4, and mostly to 1e-5.
 
-    The discrete Fourier transform of a windowed frame is one product with a constant matrix [400, 2 x 257]: at this
-    size that is cheaper than the FFT of any backend, and fuses with what follows.
+    The discrete Fourier transform of a windowed frame is two products with constant matrices [200, 257]: at this size
+    that is cheaper than the FFT of any backend, and fuses with what follows. The window is even about sample 200 and
+    zero at sample 0; of the frame's even part there are cosines only, of its odd part sines, and power does
+    not depend on where time begins. That is half of the multiplications of the transform as it is written.
     """
 
     def __init__(self) -> None:
         """Computes the constant matrices, in float64 before they are rounded."""
         bins = FFT_SIZE // 2 + 1
-        angle = 2 * np.pi * np.outer(np.arange(WINDOW_SAMPLES), np.arange(bins)) / FFT_SIZE  # [400, 257]
-        tapered = window()[:, None]
-        both = np.concatenate([tapered * np.cos(angle), tapered * np.sin(angle)], axis=1)
-        self._transform = both.astype(np.float32)  # [400, 514]
+        angle = 2 * np.pi * np.outer(np.arange(HALF), np.arange(bins)) / FFT_SIZE  # [200, 257]
+        tapered = window()[HALF:, None]
+        even = tapered * np.cos(angle)
+        even[0] /= 2  # the middle sample is its own mirror image, and so is counted twice
+        self._even, self._odd = even.astype(np.float32), (tapered * np.sin(angle)).astype(np.float32)
         self._filters = np.ascontiguousarray(mel_filterbank().T)  # [257, 80]
 
     def initial_state(self, batch: int) -> Any:
@@ -59,9 +64,8 @@ class LogMelFrontend:
         padded = ops.pad(buffer, ((0, 0), (0, 3 * HOP_SAMPLES - WINDOW_SAMPLES)))
         rows = ops.reshape(padded, (-1, hops + 2, HOP_SAMPLES))  # [B, k + 2, 160]
         frames = ops.concatenate([rows[:, :-2], rows[:, 1:-1], rows[:, 2:]], axis=-1)[..., :WINDOW_SAMPLES]
-        spectrum = ops.square(ops.matmul(frames, self._transform))  # [B, k, 514]
-        bins = FFT_SIZE // 2 + 1
-        power = spectrum[..., :bins] + spectrum[..., bins:]
+        after, before = frames[..., HALF:], ops.flip(frames[..., 1 : HALF + 1], axis=-1)  # [B, k, 200]
+        power = ops.square(ops.matmul(after + before, self._even)) + ops.square(ops.matmul(after - before, self._odd))
         mel = ops.log(ops.matmul(power, self._filters) + LOG_FLOOR)
         assert mel.shape[-1] == MEL_BINS
         return mel, buffer[:, count:]

@@ -78,13 +78,18 @@ class Predictor(keras.layers.Layer):
         """State of `batch` new streams, after the start symbol: [B, P]."""
         return self.advance(self._input(ops.full((batch,), self.vocabulary, "int32")), ops.zeros((batch, self.dim)))
 
-    def step(self, label: Any, state: Any, context: Any = None) -> Any:
+    def projected(self) -> Any:
+        """The GRU's projected inputs of all labels, [V + 1, 3P]: for `step`, while weights do not change."""
+        return ops.matmul(self.embedding, self.kernel) + self.input_bias
+
+    def step(self, label: Any, state: Any, context: Any = None, projected: Any = None) -> Any:
         """State after one more label.
 
         Args:
             label: [B] int32.
             state: [B, P] before it.
             context: [B, J] that it was emitted with (`BlockJoint.listen`); not used without context feedback.
+            projected: From `projected`; None: the label is projected here.
 
         Returns:
             [B, P].
@@ -94,7 +99,8 @@ class Predictor(keras.layers.Layer):
         """
         if self.context_dim and context is None:
             raise ValueError(f"expected the context [B, {self.context_dim}] of the label, got none")
-        return self.advance(self._input(label), state, context)
+        x = self._input(label) if projected is None else ops.take(projected, label, axis=0)
+        return self.advance(x, state, context)
 
     def advance(self, x: Any, state: Any, context: Any = None) -> Any:
         """One step of the GRU: [B, 3P] projected input, [B, P], [B, J] (None: zero) -> [B, P]."""

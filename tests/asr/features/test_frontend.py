@@ -39,7 +39,8 @@ def test_equals_it_where_bands_are_far_apart(level: float) -> None:
     """A pure tone: bands far from it hold what the window leaks, some 100 dB below."""
     samples = (level * np.sin(2 * np.pi * 1000 * np.arange(6400) / 16_000)).astype(np.float32)[None]
     frames = stream(LogMelFrontend().step, samples, hops=40)
-    np.testing.assert_allclose(frames[0], log_mel(samples[0]), atol=1e-4)
+    # Samples are added and subtracted before they are multiplied: a rounding more, 100 dB below the tone.
+    np.testing.assert_allclose(frames[0], log_mel(samples[0]), atol=2e-4)
 
 
 @pytest.mark.parametrize("hops", [1, 2, 3, 5, 8, 40])

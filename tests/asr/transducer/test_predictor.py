@@ -20,11 +20,13 @@ def states(predictor: Predictor, labels: np.ndarray) -> np.ndarray:
     return np.asarray(predictor(ops.convert_to_tensor(labels)))
 
 
-def test_steps_equal_the_whole(predictor: Predictor) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_steps_equal_the_whole(predictor: Predictor, ahead: bool) -> None:
+    projected = predictor.projected() if ahead else None
     state = predictor.initial_state(2)
     found = [np.asarray(state)]
     for label in LABELS.T:
-        state = predictor.step(ops.convert_to_tensor(label), state)
+        state = predictor.step(ops.convert_to_tensor(label), state, projected=projected)
         found.append(np.asarray(state))
     expected = states(predictor, LABELS)
     assert expected.shape == (2, 6, 24)
