@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from asr.engine_kind import EngineKind
 from asr.quick_start import quick_start
 
 app = typer.Typer(
@@ -47,6 +48,8 @@ ChunkOption = Annotated[
     str, typer.Option("--chunk-ms", help='Audio per step: 160, 320, a multiple of 640, or "offline".')
 ]
 
+EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What computes: docs/engines.md.")]
+
 BeamOption = Annotated[int, typer.Option("--beam", min=1, max=32, help="Hypotheses of the search; 1: greedy.")]
 LmWeightOption = Annotated[
     float | None,
@@ -75,6 +78,7 @@ def transcribe(
     phrase_weight: Annotated[
         float | None, typer.Option(min=0.0, help="Bonus of each wordpiece of the phrases, in nats.")
     ] = None,
+    engine: EngineOption = EngineKind.xla,
 ) -> None:
     """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
     with quick_start():
@@ -94,6 +98,7 @@ def transcribe(
             ilm_weight,
             phrases or (),
             weight,
+            engine,
         )
     raise typer.Exit(1 if failed else 0)
 
@@ -126,12 +131,13 @@ def evaluate(
     ] = None,
     noise: Annotated[Path | None, typer.Option(help="With --report: folder of noise recordings to mix in.")] = None,
     every: Annotated[int, typer.Option(min=1, help="With --report: only every so many utterances.")] = 1,
+    engine: EngineOption = EngineKind.xla,
 ) -> None:
     """Word error rate on a manifest, by split and by speaker; with --report, everything that a model card tells."""
     chunks = [parse_chunk(value) for value in chunk_ms or ()]
     if report is not None:
-        if texts is not None or lm_weight is not None or ilm_weight is not None:
-            raise typer.BadParameter("--texts, --lm-weight and --ilm-weight do not go with --report")
+        if texts is not None or lm_weight is not None or ilm_weight is not None or engine is not EngineKind.xla:
+            raise typer.BadParameter("--texts, --lm-weight, --ilm-weight and --engine do not go with --report")
         with quick_start():
             from asr.evaluation.report import tables
             from asr.evaluation.suite import BEAMS, CHUNKS, SuiteConfig, run_suite
@@ -156,7 +162,7 @@ def evaluate(
         from asr.scoring import score_manifest
 
         chunk, hypotheses = (*chunks, 640)[0], (*(beam or ()), 1)[0]
-        results = score_manifest(manifest, split, chunk, model, batch, texts, hypotheses, lm_weight, ilm_weight)
+        results = score_manifest(manifest, split, chunk, model, batch, texts, hypotheses, lm_weight, ilm_weight, engine)
     if format is Format.json:
         print(json.dumps(results, indent=1))
         return

@@ -33,13 +33,16 @@ class ProgramCache:
 
     Args:
         folder: Made if it is missing.
+        entries: Names of the programs, a pattern.
+        largest_bytes: Of all programs; the oldest go first.
 
     Raises:
         OSError: if it cannot be made, or others than its owner could write into it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, entries: str = ENTRIES, largest_bytes: int = LARGEST_BYTES) -> None:
         """Makes the folder and removes what cannot be trusted in it."""
+        self._entries, self._largest_bytes = entries, largest_bytes
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.stat()
         if os.name == "posix" and (about.st_uid != os.geteuid() or about.st_mode & 0o022):
@@ -79,7 +82,7 @@ class ProgramCache:
         """Vouches for the programs that were added since; failing to is harmless."""
         if not self.writable:
             return
-        for entry in self.folder.glob(ENTRIES):
+        for entry in self.folder.glob(self._entries):
             seal = _seal_of(entry)
             try:
                 if not seal.exists():
@@ -92,10 +95,10 @@ class ProgramCache:
     def _remove_untrusted(self) -> None:
         """Removes entries without a seal or unlike it, and the oldest of too many."""
         total = 0
-        for entry in sorted(self.folder.glob(ENTRIES), key=_written, reverse=True):
+        for entry in sorted(self.folder.glob(self._entries), key=_written, reverse=True):
             try:
                 total += entry.stat().st_size
-                trusted = total <= LARGEST_BYTES and _seal_of(entry).read_text(encoding="ascii") == _digest(entry)
+                trusted = total <= self._largest_bytes and _seal_of(entry).read_text(encoding="ascii") == _digest(entry)
             except (OSError, UnicodeDecodeError):
                 trusted = False
             if not trusted:
@@ -113,7 +116,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path | None:
             from platformdirs import user_cache_dir
 
             chosen = user_cache_dir("earshot", appauthor=False)
-        version = _tensorflow_version()
+        version = tensorflow_version()
     except (ImportError, RuntimeError):  # there is no TensorFlow, or no home folder
         return None
     return Path(chosen).expanduser().absolute() / "programs" / f"tensorflow-{version}-{processor()}"
@@ -129,7 +132,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return f"{platform.machine()}-{hashlib.sha256(chr(10).join(kept or first).encode()).hexdigest()[:16]}"
 
 
-def _tensorflow_version() -> str:
+def tensorflow_version() -> str:
     """Without importing it.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from asr.engine_kind import EngineKind
 from asr.errors import AsrError
 from asr.evaluate import Evaluation, evaluate
 from asr.streaming.recognizer import Recognizer
@@ -24,6 +25,7 @@ def score_manifest(
     beam: int = 1,
     lm_weight: float | None = None,
     ilm_weight: float | None = None,
+    engine: EngineKind = EngineKind.xla,
 ) -> dict[str, dict[str, Any]]:
     """Figures of each split, by its name.
 
@@ -37,6 +39,7 @@ def score_manifest(
         beam: Hypotheses of the search; 1: greedy.
         lm_weight: As `Recognizer` takes it.
         ilm_weight: As `Recognizer` takes it.
+        engine: What computes the steps.
 
     Raises:
         AsrError: if a split has no utterance with a reference.
@@ -49,7 +52,9 @@ def score_manifest(
             raise AsrError(f"{manifest}: no utterance of split {name!r} has a reference text")
     if not names:
         raise AsrError(f"{manifest}: expected utterances with reference texts, found none")
-    recognizer = Recognizer(model, chunk_ms, streams=batch, beam=beam, lm_weight=lm_weight, ilm_weight=ilm_weight)
+    recognizer = Recognizer(
+        model, chunk_ms, streams=batch, beam=beam, lm_weight=lm_weight, ilm_weight=ilm_weight, engine=engine
+    )
     results: dict[str, Evaluation] = {}
     with Progress(console=Console(stderr=True), transient=True) as bars:
         for name in names:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from asr.audio.files import probe, read_blocks
 from asr.decoding.phrases import PHRASE_WEIGHT
+from asr.engine_kind import EngineKind
 from asr.formats import format_transcript
 from asr.model_folder import bundled_model
 from asr.output import ResultFolder
@@ -33,6 +34,7 @@ def transcribe_files(
     ilm_weight: float | None = None,
     phrases: Sequence[str] = (),
     phrase_weight: float = PHRASE_WEIGHT,
+    engine: EngineKind = EngineKind.xla,
 ) -> list[Path]:
     """Transcribes files; each result is written as soon as it is there.
 
@@ -48,6 +50,7 @@ def transcribe_files(
         ilm_weight: As `Recognizer` takes it.
         phrases: Names and terms to favour.
         phrase_weight: As `Recognizer` takes it.
+        engine: What computes the steps.
 
     Returns:
         Files that failed; each was reported on standard error.
@@ -60,6 +63,7 @@ def transcribe_files(
     folder = model or bundled_model()
     settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder), "beam": [beam, lm_weight, ilm_weight]}
     settings["phrases"] = [*phrases, phrase_weight] if phrases else []
+    settings |= {"engine": engine.value} if engine is not EngineKind.xla else {}
     results = ResultFolder(output, EXTENSIONS[kind], settings) if output else None
     waiting = list(dict.fromkeys(files))
     if results:
@@ -79,6 +83,7 @@ def transcribe_files(
         lm_weight=lm_weight,
         ilm_weight=ilm_weight,
         phrase_weight=phrase_weight,
+        engine=engine,
     )
     return _run(recognizer, waiting, kind, folder.name, results, console, phrases)
 

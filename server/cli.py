@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from asr.engine_kind import EngineKind
 from server.settings import LogFormat, Settings
 
 PREFIX = "EARSHOT_"
@@ -44,6 +45,7 @@ def serve(
     max_streams: Annotated[int, option("Sessions at a time.", "max-streams")] = Settings.max_streams,
     workers: Annotated[int, option("Inference processes.", "workers")] = Settings.workers,
     batch: Annotated[int, option("Most streams computed at a time, per process.", "batch")] = Settings.batch,
+    engine: Annotated[EngineKind, option("What computes: docs/engines.md.", "engine")] = Settings.engine,
     log_format: Annotated[LogFormat, option("For machines or for people.", "log-format")] = Settings.log_format,
     auth_tokens_file: Annotated[
         Path | None, file("Names and SHA-256 of the tokens that are admitted.", "auth-tokens-file")

@@ -5,6 +5,7 @@ from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 
+from asr.engine_kind import EngineKind
 from server.session import Limits
 
 
@@ -29,6 +30,7 @@ class Settings:
         max_streams: Sessions at a time, all workers together.
         workers: Inference worker processes.
         batch: Streams computed at a time, at most, in each worker.
+        engine: What computes the steps.
         auth_tokens_file: File of the tokens that are admitted (see `server.app.auth`); without it everybody is.
         streams_per_token: Sessions that one token may have at a time; 0 for no limit but `max_streams`.
         origins: Origins of browser pages that are admitted, "*" for all; when empty, the server's own.
@@ -54,6 +56,7 @@ class Settings:
     max_streams: int = 64
     workers: int = 1
     batch: int = 32
+    engine: EngineKind = EngineKind.xla
     auth_tokens_file: Path | None = None
     streams_per_token: int = 0
     origins: tuple[str, ...] = ()

@@ -52,6 +52,12 @@ def chunk_frames(chunk_ms: int) -> int:
     raise AsrError(f"chunk_ms: expected 160, 320 or a multiple of 640 up to 20480, got {chunk_ms}")
 
 
+def check_samples(samples: NDArray[np.float32], rows: int, count: int) -> None:
+    """Raises AsrError unless the samples of a step are [rows, count]."""
+    if samples.shape != (rows, count):
+        raise AsrError(f"expected samples of shape {[rows, count]}, got {list(samples.shape)}")
+
+
 class Engine:
     """A model's compiled step for one chunk size and one number of rows.
 
@@ -77,7 +83,7 @@ class Engine:
         self.ahead_samples = model.config.lookahead_frames * FRAME_SAMPLES
         self.samples = self.chunk_samples + self.ahead_samples  # of a step
         self.frontend = LogMelFrontend()
-        self._fresh = self._initial_state(1)  # one row serves all
+        self._fresh = self.initial_state(1)  # one row serves all
         self._step = compiled(self._advance, mode)
 
     @property
@@ -85,11 +91,9 @@ class Engine:
         """Audio after a chunk that its step waits for."""
         return 1000 * self.ahead_samples // SAMPLE_RATE
 
-    def initial_state(self) -> State:
-        """State of B new streams."""
-        return self._initial_state(self.rows)
-
-    def _initial_state(self, rows: int) -> State:
+    def initial_state(self, rows: int | None = None) -> State:
+        """State of B new streams, or of as many as `rows`."""
+        rows = rows or self.rows
         return {
             "frontend": self.frontend.initial_state(rows),
             "encoder": self.model.encoder.initial_state(rows),
@@ -126,9 +130,7 @@ class Engine:
             had no label) and "done" [B, C / W] (that it had no more). A beam search's have an axis of K hypotheses
             before M, neither weights nor done, and there are "parents" and "scores": see `BeamSearch.block`.
         """
-        expected = (self.rows, self.samples)
-        if samples.shape != expected:
-            raise AsrError(f"expected samples of shape {list(expected)}, got {list(samples.shape)}")
+        check_samples(samples, self.rows, self.samples)
         lists = np.zeros(self.rows, np.int32) if lists is None else lists
         inputs = (ops.convert_to_tensor(x) for x in (samples, valid, reset, np.float32(end_bias), lists))
         state, out = self._step(state, *inputs, phrases)
@@ -137,25 +139,33 @@ class Engine:
     def _advance(
         self, state: State, samples: Any, valid: Any, reset: Any, end_bias: Any, lists: Any, phrases: Any
     ) -> tuple[State, Any]:
-        state = _select(reset, self._fresh, state)
+        state = select(reset, self._fresh, state)
         frames, frontend = self.frontend.step(samples[:, : self.chunk_samples], state["frontend"])
         if self.ahead_samples:
             later, _ = self.frontend.step(samples[:, self.chunk_samples :], frontend)
             frames = ops.concatenate([frames, later], axis=1)
         encoded, encoder = self.model.encoder.step(frames, state["encoder"], valid)
         keys = self.model.joint.frames(encoded)  # [B, C, 2J]
-        decoder, found = state["decoder"], []
-        for start in range(0, self.frames, self.block):
-            block = keys[:, start : start + self.block]
-            decoder, out = self.search.block(block, decoder, valid > start, end_bias, phrases, lists)
-            out["frames"] = out["frames"] + start
-            found.append(out)
+        decoder, out = decode_chunk(self.search, keys, state["decoder"], valid, end_bias, phrases, lists)
         following = {"frontend": frontend, "encoder": encoder, "decoder": decoder}
-        outputs = {name: ops.stack([out[name] for out in found], axis=1) for name in found[0]}
-        return _select(valid > 0, following, state), outputs
+        return select(valid > 0, following, state), out
 
 
-def _select(rows: Any, chosen: State, other: State) -> State:
+def decode_chunk(
+    search: Search, keys: Any, state: State, valid: Any, end_bias: Any, phrases: PhraseTables | None, lists: Any
+) -> tuple[State, dict[str, Any]]:
+    """Decodes the blocks of a chunk: [B, C, 2J] keys and values, the rest as `Engine.step`; also its outputs."""
+    count, found = keys.shape[1], []
+    size = min(count, MAX_BLOCK)
+    for start in range(0, count, size):
+        block = keys[:, start : start + size]
+        state, out = search.block(block, state, valid > start, end_bias, phrases, lists)
+        out["frames"] = out["frames"] + start
+        found.append(out)
+    return state, {name: ops.stack([out[name] for out in found], axis=1) for name in found[0]}
+
+
+def select(rows: Any, chosen: State, other: State) -> State:
     """Row by row, `chosen` where `rows` [B] is true; one row of either serves all."""
 
     def pick(a: Any, b: Any) -> Any:

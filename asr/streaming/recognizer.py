@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from asr.decoding.beam import BeamSearch
 from asr.decoding.phrases import PHRASE_WEIGHT
+from asr.engine_kind import EngineKind, engine_kind
 from asr.errors import AsrError
 from asr.features import log_mel
 from asr.language.fusion import make_search
 from asr.model_folder import bundled_model, load_model
 from asr.streaming.attended import Attended, window_patterns
-from asr.streaming.engine import Engine
+from asr.streaming.engines import make_engine
 from asr.streaming.events import Event, Final
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.stream import StreamState
@@ -47,9 +48,10 @@ class Recognizer:
         lm_weight: Of the model folder's language model in a beam search; None: as stored with it; 0: it is not used.
         ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
         phrase_weight: Bonus of each wordpiece of the streams' phrases, in nats.
+        engine: What computes the steps: "xla", "litert" or "litert-int8" (see `EngineKind`).
 
     Raises:
-        AsrError: for a chunk size, a beam or a weight that is not served.
+        AsrError: for a chunk size, a beam, a weight or an engine that is not served.
         CheckpointError: if the model cannot be read.
     """
 
@@ -64,6 +66,7 @@ class Recognizer:
         lm_weight: float | None = None,
         ilm_weight: float | None = None,
         phrase_weight: float = PHRASE_WEIGHT,
+        engine: str = EngineKind.xla,
     ) -> None:
         """Loads the model. The first step compiles it: `warm_up` does that ahead."""
         if streams < 1:
@@ -74,7 +77,7 @@ class Recognizer:
         self.transducer, self.tokenizer = load_model(folder)
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
         search = make_search(folder, self.transducer, self.tokenizer, beam, lm_weight, ilm_weight)
-        self.engine = Engine(self.transducer, chunk_ms, streams, mode, search)
+        self.engine = make_engine(engine_kind(engine), self.transducer, chunk_ms, streams, mode, search)
         self._state = self.engine.initial_state()
         self._rows: list[Stream | None] = [None] * streams
         self._phrases = PhraseLists(self.tokenizer, 0, phrase_weight)

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from asr.engine_kind import EngineKind
 from asr.errors import AsrError
-from asr.streaming.engine import Engine, Search, State
+from asr.streaming.engine import Search
+from asr.streaming.engines import AnyEngine, make_engine
 from asr.streaming.phrase_lists import PhraseLists
+from asr.streaming.store import make_store
 from asr.transducer.model import Transducer
 
 
@@ -31,9 +32,10 @@ class SlotEngine:
         batches: Batch sizes that are compiled; a step of another size fills up the next larger one.
         search: How blocks are decoded; None: greedily.
         phrases: Lists of phrases that streams may follow; None: there are none.
+        kind: What computes the steps.
 
     Raises:
-        AsrError: for a chunk size that is not served, no slot or no batch size.
+        AsrError: for a chunk size that is not served, no slot or no batch size; as `make_engine`.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SlotEngine:
         batches: Sequence[int] = (1, 2, 4, 8, 16, 32),
         search: Search | None = None,
         phrases: PhraseLists | None = None,
+        kind: EngineKind = EngineKind.xla,
     ) -> None:
         """Makes the slots; nothing is compiled yet: see `warm_up`."""
         if slots < 1 or not chunks_ms or min(batches, default=0) < 1:
@@ -51,20 +54,20 @@ class SlotEngine:
         self.slots, self.phrases = slots, phrases
         self.batches = sorted({min(size, slots) for size in batches})
         self.engines = {
-            (chunk_ms, size): Engine(model, chunk_ms, size, search=search)
+            (chunk_ms, size): make_engine(kind, model, chunk_ms, size, search=search)
             for chunk_ms in dict.fromkeys(chunks_ms)
             for size in self.batches
         }
         self._warm: set[tuple[int, int]] = set()
         # One more than there are streams: what fills up a batch is kept there.
-        self._store = _store(Engine(model, chunks_ms[0], slots + 1, search=search).initial_state())
+        self._store = make_store(list(self.engines.values()), slots + 1)
 
     @property
     def largest(self) -> int:
         """Streams in a step at most."""
         return self.batches[-1]
 
-    def engine(self, chunk_ms: int) -> Engine:
+    def engine(self, chunk_ms: int) -> AnyEngine:
         """The engine of a chunk size, for its sizes in samples and frames.
 
         Raises:
@@ -100,7 +103,10 @@ class SlotEngine:
         """
         for chunk_ms, size in self.engines if programs is None else programs:
             engine, started = self.engines[chunk_ms, size], time.perf_counter()
-            self._run(engine, np.full(size, self.slots), *_nothing(engine))
+            nowhere, (samples, valid, reset, none) = np.full(size, self.slots), _nothing(engine)
+            self._run(engine, nowhere, samples, valid, reset, none)
+            if self.phrases is not None and self.phrases.lists:  # `LiteEngine` has another program for them
+                self._run(engine, nowhere, samples, valid, reset, none + 1)
             self._warm.add((chunk_ms, size))
             progress(chunk_ms, size, time.perf_counter() - started)
 
@@ -145,65 +151,17 @@ class SlotEngine:
         return next((size for size in sizes if (chunk_ms, size) in self._warm), sizes[0])
 
     def _run(
-        self, engine: Engine, index: NDArray[Any], samples: Any, valid: Any, reset: Any, lists: Any
+        self, engine: AnyEngine, index: NDArray[Any], samples: Any, valid: Any, reset: Any, lists: Any
     ) -> dict[str, NDArray[Any]]:
-        place = ops.convert_to_tensor(index.astype(np.int32))
+        place = index.astype(np.int32)
         tables = None if self.phrases is None else self.phrases.tables
         state, out = engine.step(self._store.gather(place), samples, valid, reset, phrases=tables, lists=lists)
         self._store.scatter(place, state)
         return out
 
 
-def _nothing(engine: Engine) -> tuple[NDArray[Any], ...]:
+def _nothing(engine: AnyEngine) -> tuple[NDArray[Any], ...]:
     """Inputs of a step in which no row has a chunk."""
     rows = engine.rows
     samples = np.zeros((rows, engine.samples), np.float32)
     return samples, np.zeros(rows, np.int32), np.zeros(rows, bool), np.zeros(rows, np.int32)
-
-
-class _TensorFlowStore:
-    """State of all slots in variables, which are changed in place."""
-
-    def __init__(self, state: State) -> None:
-        import tensorflow as tf
-
-        variables = [tf.Variable(x, trainable=False) for x in keras.tree.flatten(state)]
-
-        def gather(index: Any) -> State:
-            return keras.tree.pack_sequence_as(state, [tf.gather(v, index) for v in variables])
-
-        def scatter(index: Any, rows: State) -> None:
-            for variable, values in zip(variables, keras.tree.flatten(rows), strict=True):
-                variable.scatter_update(tf.IndexedSlices(values, index))
-
-        self.gather = tf.function(gather, autograph=False)
-        self.scatter = tf.function(scatter, autograph=False)
-
-
-class _JaxStore:
-    """State of all slots in arrays that are donated to each update, and so changed in place."""
-
-    def __init__(self, state: State) -> None:
-        import jax
-
-        self._state = state
-        self._gather = jax.jit(lambda state, index: jax.tree.map(lambda x: x[index], state))
-        self._scatter = jax.jit(
-            lambda state, index, rows: jax.tree.map(lambda x, y: x.at[index].set(y), state, rows), donate_argnums=0
-        )
-
-    def gather(self, index: Any) -> State:
-        return self._gather(self._state, index)
-
-    def scatter(self, index: Any, rows: State) -> None:
-        self._state = self._scatter(self._state, index, rows)
-
-
-def _store(state: State) -> _TensorFlowStore | _JaxStore:
-    """Raises AsrError for a backend that cannot keep state in place."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        return _TensorFlowStore(state)
-    if backend == "jax":
-        return _JaxStore(state)
-    raise AsrError(f"expected TensorFlow or JAX as Keras's backend, got {backend}")

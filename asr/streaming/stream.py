@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from asr.features import SAMPLE_RATE
 from asr.streaming.buffer import StreamBuffer
-from asr.streaming.engine import FRAME_SAMPLES, Engine
+from asr.streaming.engine import FRAME_SAMPLES
+from asr.streaming.engines import AnyEngine
 from asr.streaming.events import Event
 from asr.streaming.looks import BlockLook, looks_of
 from asr.streaming.words import StreamWords
@@ -39,7 +40,7 @@ class StreamState:
     def __init__(
         self,
         tokenizer: Tokenizer,
-        engine: Engine,
+        engine: AnyEngine,
         silence_ms: int,
         position: int = 0,
         segment: int = 0,

@@ -86,7 +86,7 @@ def worker_options(settings: Settings) -> list[str]:
     options = [] if settings.model is None else ["--model", str(settings.model)]
     for chunk_ms in settings.chunks_ms:
         options += ["--chunks-ms", str(chunk_ms)]
-    return [*options, "--slots", str(settings.slots), "--batch", str(settings.batch)]
+    return [*options, "--slots", str(settings.slots), "--batch", str(settings.batch), "--engine", settings.engine.value]
 
 
 def _show(metrics: Metrics, settings: Settings, pool: Pool, sessions: Sessions, streaming: Streaming) -> None:

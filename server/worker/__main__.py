@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from asr.engine_kind import EngineKind
 from asr.program_cache import ProgramCache
 from asr.quick_import import import_keras
 
@@ -20,6 +21,7 @@ def main() -> int:
     )
     parser.add_argument("--slots", type=int, default=64, help="streams at most")
     parser.add_argument("--batch", type=int, default=32, help="streams in a step at most")
+    parser.add_argument("--engine", type=EngineKind, default=EngineKind.xla, help="what computes the steps")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once; at 2, kept programs raise false alarms
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -29,7 +31,7 @@ def main() -> int:
 
     try:
         chunks_ms = tuple(options.chunks_ms or [320])
-        serve(Options(options.connect, options.model, chunks_ms, options.slots, options.batch), cache)
+        serve(Options(options.connect, options.model, chunks_ms, options.slots, options.batch, options.engine), cache)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import zmq
 
+from asr.engine_kind import EngineKind
 from asr.model_folder import bundled_model, load_model
 from asr.program_cache import ProgramCache
 from asr.streaming.phrase_lists import PhraseLists
@@ -35,6 +36,7 @@ class Options:
         chunks_ms: Chunk sizes served, the default first.
         slots: Streams at most.
         batch: Streams in a step at most.
+        engine: What computes the steps.
     """
 
     connect: str
@@ -42,11 +44,13 @@ class Options:
     chunks_ms: tuple[int, ...]
     slots: int
     batch: int
+    engine: EngineKind = EngineKind.xla
 
 
-def batch_sizes(largest: int) -> list[int]:
-    """Powers of two up to `largest`, and that itself."""
-    return [*(2**n for n in range(largest.bit_length()) if 2**n < largest), largest]
+def batch_sizes(largest: int, engine: EngineKind = EngineKind.xla) -> list[int]:
+    """Powers of two up to `largest`, and that itself; of four on LiteRT, whose programs hold the weights each."""
+    step = 1 if engine is EngineKind.xla else 2
+    return [*(2**n for n in range(0, largest.bit_length(), step) if 2**n < largest), largest]
 
 
 def serve(options: Options, cache: ProgramCache | None = None) -> None:
@@ -69,8 +73,9 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
     ending = _Ending()
     folder = options.model or bundled_model()
     model, tokenizer = load_model(folder)
-    batches = batch_sizes(min(options.batch, options.slots))
-    engine = SlotEngine(model, options.chunks_ms, options.slots, batches, phrases=PhraseLists(tokenizer))
+    batches = batch_sizes(min(options.batch, options.slots), options.engine)
+    phrases = PhraseLists(tokenizer)
+    engine = SlotEngine(model, options.chunks_ms, options.slots, batches, phrases=phrases, kind=options.engine)
     prepared = partial(_prepared, cache)
     engine.warm_up(prepared, engine.essential)
     rest = BackgroundWarmUp(engine, prepared)

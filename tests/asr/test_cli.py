@@ -33,10 +33,15 @@ def run(
     """Runs a command: exit code, standard output, standard error. The random model is compiled once for all tests."""
 
     def made(
-        model: Path | None, chunk_ms: int = 640, streams: int = 1, beam: int = 1, **weights: float | None
+        model: Path | None,
+        chunk_ms: int = 640,
+        streams: int = 1,
+        beam: int = 1,
+        engine: str = "xla",
+        **rest: float | None,
     ) -> Recognizer:
-        if model != model_folder:
-            return Recognizer(model, chunk_ms, streams, beam=beam, **weights)
+        if model != model_folder or engine != "xla":
+            return Recognizer(model, chunk_ms, streams, beam=beam, engine=engine, **rest)
         assert beam == 1
         return recogniser(chunk_ms, 3)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zmq
 
+from asr.engine_kind import EngineKind
 from asr.streaming.recognizer import Recognizer
 from server.worker import messages
 from server.worker.messages import (
@@ -25,6 +26,7 @@ from server.worker.messages import (
     Started,
     ToWorker,
 )
+from server.worker.process import batch_sizes
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_MS = 120_000  # for loading and compiling on a busy machine
@@ -145,3 +147,11 @@ def test_wrong_options_are_told(live: Callable[..., Life], options: tuple[str, s
     life = live(*options)
     assert message in life.process.communicate(timeout=PATIENCE_MS / 1000)[1].decode()
     assert life.process.returncode == 2
+
+
+def test_batch_sizes_that_are_compiled() -> None:
+    assert batch_sizes(1) == [1]
+    assert batch_sizes(32) == [1, 2, 4, 8, 16, 32]
+    assert batch_sizes(48) == [1, 2, 4, 8, 16, 32, 48]
+    assert batch_sizes(32, EngineKind.litert_int8) == [1, 4, 16, 32]
+    assert batch_sizes(3, EngineKind.litert) == [1, 3]
