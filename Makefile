@@ -16,6 +16,7 @@ SOAK_HOURS ?= 24
 FUZZ_EXAMPLES ?= 20000
 OUTPUT ?= out
 ROUNDS ?= 3
+ENGINE ?= xla
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 # Speech synthesisers and their voices, for `asr-data synthesize`; a virtual microphone and a browser, for the tests.
@@ -31,7 +32,7 @@ find-python = for python in $(PYTHON) python3 python3.12 python3.11 python3.13; 
 	done; \
 	echo "Needed: Python 3.11 to 3.$(1) with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help setup system demo test lint types unit bench bench-attention bench-service bench-start soak fuzz test-install test-tfio clean
+.PHONY: help setup system demo test lint types unit bench bench-compare bench-length bench-train bench-attention bench-service bench-start soak fuzz test-install test-tfio clean
 
 help: ## What there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -41,7 +42,7 @@ setup: $(STAMP) ## An environment with everything, in .venv, and the speech synt
 $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory system
 	@python=$$($(call find-python,13)); echo "Making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[server,train,jax,dev]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[server,train,jax,litert,dev]'
 	@touch $@
 
 # Never asks for a password and never fails: without the synthesisers only synthetic speech is missing. Some Debian
@@ -76,17 +77,26 @@ types: $(STAMP) ## Static types.
 unit: $(STAMP) ## The tests.
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
-bench: $(STAMP) ## Measure the compiled step and recognition speed on this machine.
-	$(BIN)/python -m asr.bench
+bench: $(STAMP) ## Everything that is measured, in one table, JSON and pictures in OUTPUT; adds a line to tests/bench/history.jsonl.
+	$(BIN)/python -m tests.bench --output $(OUTPUT) --engine $(ENGINE) --history tests/bench/history.jsonl
+
+bench-compare: $(STAMP) ## What became slower since the last commit that was measured here; BEFORE=commit for another.
+	$(BIN)/python -m tests.bench.history $(if $(BEFORE),--before $(BEFORE))
+
+bench-length: $(STAMP) ## Two hours of audio against two minutes.
+	$(BIN)/python -m tests.bench.length --engine $(ENGINE)
+
+bench-train: $(STAMP) ## The training step's rate, and the block lattice against a frame-level one.
+	$(BIN)/python -m tests.bench.training
 
 bench-attention: $(STAMP) ## What each mechanism of the block joint costs.
 	$(BIN)/python -m asr.bench_attention
 
 bench-service: $(STAMP) ## How many streams a server on this machine holds: a table, JSON and plots in OUTPUT; QUICK=1 for a minute.
-	$(BIN)/python -m tests.soak.bench_service --output $(OUTPUT) $(if $(QUICK),--quick)
+	$(BIN)/python -m tests.bench.service --output $(OUTPUT) --engine $(ENGINE) $(if $(QUICK),--quick)
 
 bench-start: $(STAMP) ## How long a server, a restarted worker and `asr transcribe` take to start, cold and with compiled programs kept.
-	$(BIN)/python -m tests.soak.bench_start --rounds $(ROUNDS)
+	$(BIN)/python -m tests.bench.start --rounds $(ROUNDS)
 
 soak: $(STAMP) ## Hours: killed workers, cut connections, many sessions, a day-long one. SOAK=drops SOAK_RUNS=3 for a part.
 	$(BIN)/python -m tests.soak $(SOAK) --runs $(SOAK_RUNS) --sessions $(SOAK_SESSIONS) --hours $(SOAK_HOURS) --output $(OUTPUT)

@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("asr", "server", "client", "data")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docker/*.md"), *ROOT.glob("docs/*.md"), ROOT / ".ci" / "run"])
+FOLDERS_OF_PAGES = (".", "docker", "docs", "tests/bench")
+PAGES = sorted([*(page for name in FOLDERS_OF_PAGES for page in (ROOT / name).glob("*.md")), ROOT / ".ci" / "run"])
 
 TENSOR_LIBRARIES = ["tensorflow", "tensorflow_io", "keras", "jax"]
 BEYOND_BASE = [*TENSOR_LIBRARIES, "av", "jiwer", "librosa", "matplotlib", "sentencepiece", "tensorboard"]
@@ -77,7 +78,7 @@ def test_every_extra_that_ours_build_on_exists() -> None:
 def test_constraints_pin_what_the_makefile_installs() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    wanted = requirements("", "recognition", "training", "asr", "server", "train", "jax", "dev")
+    wanted = requirements("", "recognition", "training", "asr", "server", "train", "jax", "litert", "dev")
     for requirement in wanted:
         ours = requirement.name == "earshot"
         elsewhere = requirement.marker is not None and not requirement.marker.evaluate({"platform_system": "Linux"})
@@ -114,7 +115,7 @@ def test_files_hold_one_concept() -> None:
 
 def test_tests_mirror_sources() -> None:
     folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
-    elsewhere = {Path(), Path("integration"), Path("docker"), Path("soak"), Path("tfio")}
+    elsewhere = {Path(), Path("integration"), Path("docker"), Path("bench"), Path("soak"), Path("tfio")}
     assert [folder for folder in sorted(folders - elsewhere) if not (ROOT / folder).is_dir()] == []
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.bench.service import Plan, bench_service, table
 from tests.soak.__main__ import parse, soak
-from tests.soak.bench_service import Plan, bench_service, table
 from tests.soak.playing import distribution
 from tests.soak.service import Service
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from tests.soak.bench_start import Times, run_process, show
+from tests.bench.start import Times, run_process, show
 
 
 def test_a_process_is_timed_and_must_succeed() -> None:

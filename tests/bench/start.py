@@ -43,6 +43,7 @@ class Times:
     cpu: dict[tuple[str, bool], list[float]] = field(default_factory=dict)
 
     def add(self, what: str, kept: bool, wall_s: float, cpu_s: float | None = None) -> None:
+        """Adds a time."""
         self.wall.setdefault((what, kept), []).append(wall_s)
         if cpu_s is not None:
             self.cpu.setdefault((what, kept), []).append(cpu_s)
@@ -99,9 +100,11 @@ class TimedServer:
         return time.perf_counter()
 
     async def ready(self) -> bool:
+        """Whether it takes streams."""
         return bool(self.url) and await asyncio.to_thread(_succeeds, f"{self.url}/readyz")
 
     async def lost(self) -> bool:
+        """Whether it takes none."""
         return not await self.ready()
 
     async def _read(self) -> None:
