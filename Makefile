@@ -14,6 +14,7 @@ SOAK_RUNS ?= 50
 SOAK_SESSIONS ?= 10000
 SOAK_HOURS ?= 24
 FUZZ_EXAMPLES ?= 20000
+RECIPES ?= base large
 OUTPUT ?= out
 ROUNDS ?= 3
 ENGINE ?= xla
@@ -32,7 +33,7 @@ find-python = for python in $(PYTHON) python3 python3.12 python3.11 python3.13; 
 	done; \
 	echo "Needed: Python 3.11 to 3.$(1) with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help setup system demo test lint types unit bench bench-compare bench-length bench-train bench-attention bench-service bench-start soak fuzz test-install test-tfio clean
+.PHONY: help setup system demo test lint types unit bench bench-compare bench-length bench-train bench-attention bench-service bench-start soak fuzz recipes test-install test-tfio clean
 
 help: ## What there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -103,6 +104,9 @@ soak: $(STAMP) ## Hours: killed workers, cut connections, many sessions, a day-l
 
 fuzz: $(STAMP) ## Raw frames and failures at random against the session, FUZZ_EXAMPLES of each.
 	$(BIN)/python -m tests.server.session.fuzz --examples $(FUZZ_EXAMPLES)
+
+recipes: $(STAMP) ## The LibriSpeech recipes from folder to figures at their real size, cut short, killed and resumed; RECIPES=base for one.
+	$(BIN)/python -m tests.soak.recipes $(RECIPES)
 
 test-install: $(STAMP) ## The images' install steps as plain commands, in a temporary folder, and what they installed at work.
 	$(BIN)/python -m tests.docker.install
