@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,7 @@ from asr.quick_start import quick_start
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Streaming speech recognition."
 )
-errors = Console(stderr=True)
+complaints = Console(stderr=True)
 
 ModelOption = Annotated[Path | None, typer.Option("--model", help="Model folder; default: the bundled model.")]
 
@@ -175,6 +176,30 @@ def evaluate(
 
 
 @app.command()
+def errors(
+    texts: Annotated[Path, typer.Argument(help="What asr evaluate --texts wrote.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Manifest of the recordings: errors by speaker, and by words of its train split."),
+    ] = None,
+    train: Annotated[str, typer.Option(help="The manifest's training split.")] = "train",
+    most: Annotated[int, typer.Option(min=1, help="Lines of each list.")] = 25,
+) -> None:
+    """Tells which words go wrong, and whose."""
+    from asr.evaluation.errors import count_errors, describe, read_texts
+
+    speakers: dict[str, str] = {}
+    known: Counter[str] = Counter()
+    if manifest is not None:
+        from data.manifest import read_manifest
+
+        utterances = read_manifest(manifest, check_audio=False)
+        speakers = {u.id: u.speaker for u in utterances}
+        known.update(word for u in utterances if u.split == train and u.text for word in u.text.split())
+    print("\n".join(describe(count_errors(read_texts(texts)), speakers, known, most)))
+
+
+@app.command()
 def calibrate(
     manifest: Annotated[Path, typer.Argument(help="JSONL manifest with reference texts.")],
     model: Annotated[Path, typer.Option("--model", help="Model folder; its config.json is changed.")],
@@ -274,7 +299,7 @@ def curves(
 
 def fail(message: str) -> NoReturn:
     """Tells the user what is wrong, without a traceback, and exits with 2."""
-    errors.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    complaints.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(2)
 
 

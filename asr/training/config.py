@@ -13,6 +13,8 @@ class DataConfig:
     Attributes:
         manifest: Path of the JSONL manifest, relative to the config file.
         train: Splits to train on.
+        speaker_share: Share of the training speakers that are heard, for learning curves: a smaller share is part of a
+            larger one.
         dev: Splits whose WER is logged; the first decides which checkpoint is best.
         cache: Folder of the feature cache, relative to the run's folder.
         noise: Folder of noise recordings, relative to the config file; empty: none.
@@ -28,6 +30,7 @@ class DataConfig:
 
     manifest: str = "manifest.jsonl"
     train: tuple[str, ...] = ("train",)
+    speaker_share: float = 1.0
     dev: tuple[str, ...] = ("dev",)
     cache: str = "cache"
     noise: str = ""
@@ -43,6 +46,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Checks the ranges."""
         _positive(self, "batch_frames", "jobs", "text_rows", "text_first_rows", "text_labels")
+        if not 0.0 < self.speaker_share <= 1.0:
+            raise ConfigError(f"speaker_share: expected more than 0 and at most 1, got {self.speaker_share}")
         if not self.train or not self.bucket_frames:
             raise ConfigError("data: expected at least one training split and one bucket")
         if any(t % 64 for t in self.bucket_frames):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -84,6 +85,7 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
             raise ConfigError(f"{data.manifest}: expected utterances of split {split!r}, found none")
     train = [u for s in data.train for u in by_split[s] if u.text]
     tokenizer = _tokenizer(config, base, train)
+    train = heard_speakers(train, data.speaker_share)
     noise = _noise_utterances(base / data.noise) if data.noise else []
     cache = build_cache(
         [*utterances, *noise],
@@ -122,6 +124,21 @@ def _splice(
         return _example(made, len(found.frames), tokenizer), found.frames
 
     return splice
+
+
+def heard_speakers(utterances: Sequence[Utterance], share: float) -> list[Utterance]:
+    """Utterances of a share of the speakers, drawn by their names: of a larger share they are a part.
+
+    Raises:
+        ConfigError: if no speaker is left.
+    """
+    if share >= 1.0:
+        return list(utterances)
+    found = [u for u in utterances if zlib.crc32(u.speaker.encode()) < share * 2**32]
+    if not found:
+        speakers = len({u.speaker for u in utterances})
+        raise ConfigError(f"speaker_share: expected a share that leaves one of {speakers} speakers, got {share}")
+    return found
 
 
 def _text(config: TrainConfig, base: Path, train: Sequence[Utterance], tokenizer: Tokenizer) -> TextBatches:

@@ -12,7 +12,7 @@ import soundfile
 from asr.errors import CheckpointError, ConfigError
 from asr.features import log_mel
 from asr.training import corpus
-from asr.training.corpus import Corpus, load_corpus
+from asr.training.corpus import Corpus, heard_speakers, load_corpus
 from data.audio import load_audio
 from data.manifest import Utterance, write_manifest
 
@@ -152,3 +152,16 @@ def test_some_examples_give_way_to_spliced_ones(load: Callable[..., Corpus], mon
         assert found.tokenizer.decode(example.pieces) == example.utterance.transcript
         assert example.frames == len(frames) == 12 * len(example.utterance.transcript.split())
     assert load().splice(found.train[2], rng) is None
+
+
+def test_a_share_of_the_speakers_is_part_of_a_larger_one() -> None:
+    utterances = [Utterance(f"u{i}", "u.wav", 1.0, f"speaker-{i % 60}", "the cat", "train") for i in range(180)]
+    heard = {share: heard_speakers(utterances, share) for share in (0.25, 0.5, 1.0)}
+    assert heard[1.0] == utterances
+    for share in (0.25, 0.5):
+        speakers = {u.speaker for u in heard[share]}
+        assert len(speakers) == pytest.approx(60 * share, abs=9)
+        assert [u for u in utterances if u.speaker in speakers] == heard[share]  # each with all that is theirs
+    assert set(heard[0.25]) < set(heard[0.5])
+    with pytest.raises(ConfigError, match="speaker_share: expected a share that leaves one of 60 speakers"):
+        heard_speakers(utterances, 1e-9)
