@@ -33,7 +33,7 @@ find-python = for python in $(PYTHON) python3 python3.12 python3.11 python3.13; 
 	done; \
 	echo "Needed: Python 3.11 to 3.$(1) with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help setup system demo test lint types unit bench bench-compare bench-length bench-train bench-attention bench-service bench-start soak fuzz recipes test-install test-tfio clean
+.PHONY: help setup system demo test lint types unit bench bench-compare bench-length bench-train bench-attention attention-rules bench-service bench-start soak fuzz recipes test-install test-tfio clean
 
 help: ## What there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -90,8 +90,11 @@ bench-length: $(STAMP) ## Two hours of audio against two minutes.
 bench-train: $(STAMP) ## The training step's rate, and the block lattice against a frame-level one.
 	$(BIN)/python -m tests.bench.training
 
-bench-attention: $(STAMP) ## What each mechanism of the block joint costs.
+bench-attention: $(STAMP) ## What each attention mechanism of joint and encoder costs, on an idle machine.
 	$(BIN)/python -m asr.bench_attention
+
+attention-rules: $(STAMP) ## What each rule of attention makes of the same energies, drawn for docs/attention.md.
+	$(BIN)/python -m asr.attention_rules data/samples/174-168635-0019.mp3 --output docs/attention-rules.png
 
 bench-service: $(STAMP) ## How many streams a server on this machine holds: a table, JSON and plots in OUTPUT; QUICK=1 for a minute.
 	$(BIN)/python -m tests.bench.service --output $(OUTPUT) --engine $(ENGINE) $(if $(QUICK),--quick)

@@ -87,13 +87,40 @@ def build_cache(
     cache = open_cache(folder, settings)
     if cache is not None and all(cache.holds(u) for u in utterances):
         return cache
+    return write_cache(
+        utterances, _featurised(utterances, featurise, jobs), folder, settings, bins=bins, progress=progress
+    )
+
+
+def write_cache(
+    utterances: Sequence[Utterance],
+    features: Iterable[NDArray[np.float16]],
+    folder: Path,
+    settings: str,
+    *,
+    bins: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FeatureCache:
+    """Writes a cache of features that are computed one after the other, in place of what the folder held.
+
+    Args:
+        utterances: What the cache will hold.
+        features: Frames of each of them, [t, bins], in the same order.
+        folder: Where it lies; made if missing.
+        settings: A text that names everything the features depend on.
+        bins: Features per frame.
+        progress: Called with (done, total) as utterances are finished.
+
+    Raises:
+        ValueError: for frames of another width, naming the file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file_name = f"frames-{os.getpid()}.f16"
     spans: dict[str, tuple[int, int]] = {}
     stamps = {u.id: _stamp(u.audio) for u in utterances}  # before decoding: what changes meanwhile is decoded again
     total = 0
     with (folder / file_name).open("wb") as file:
-        for utterance, frames in zip(utterances, _featurised(utterances, featurise, jobs), strict=True):
+        for utterance, frames in zip(utterances, features, strict=True):
             if frames.ndim != 2 or frames.shape[1] != bins:
                 raise ValueError(f"{utterance.audio}: expected frames of shape [t, {bins}], got {list(frames.shape)}")
             file.write(frames.tobytes())

@@ -17,13 +17,14 @@ class EncoderDecoder(keras.Model):
 
     Args:
         config: Sizes; those of the encoder as for the transducer.
+        encoder: Its class; another takes something else than log-mel frames.
     """
 
-    def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
+    def __init__(self, config: ModelConfig, encoder: type[Encoder] = Encoder, **kwargs: Any) -> None:
         """Makes and builds every layer, so that the weights exist from the start."""
         super().__init__(**kwargs)
         self.config = config
-        self.encoder = Encoder(config, name="encoder")
+        self.encoder = encoder(config, name="encoder")
         self.decoder = Decoder(config, name="decoder")
         self.encoder.build((None, None, MEL_BINS))
         self.decoder.build((None, None, config.dim))

@@ -17,6 +17,8 @@ class DataConfig:
             larger one.
         dev: Splits whose WER is logged; the first decides which checkpoint is best.
         cache: Folder of the feature cache, relative to the run's folder.
+        encoded: Folder of the frames of an encoder that is not trained, computed once and without augmentation,
+            relative to the run's folder; empty: they are computed anew in every step.
         noise: Folder of noise recordings, relative to the config file; empty: none.
         tokenizer: A sentencepiece model, relative to the config file; empty: learnt from the training texts.
         texts: Text files (.txt or .txt.xz), a sentence a line, that a learnt tokenizer and the text loss also see.
@@ -33,6 +35,7 @@ class DataConfig:
     speaker_share: float = 1.0
     dev: tuple[str, ...] = ("dev",)
     cache: str = "cache"
+    encoded: str = ""
     noise: str = ""
     tokenizer: str = ""
     texts: tuple[str, ...] = ()
@@ -91,6 +94,12 @@ class AugmentConfig:
     frequency_width: int = 20
     time_masks: int = 3
     time_fraction: float = 0.05
+
+    @property
+    def changes_frames(self) -> bool:
+        """Whether anything is augmented."""
+        rates = (self.warp, self.gain_db, self.noise_probability, self.reverb_probability, self.splice_probability)
+        return self.speeds != (1.0,) or any(rates) or self.frequency_masks + self.time_masks > 0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -248,5 +257,16 @@ class TrainConfig:
             raise ConfigError(f"text: expected 0, for the text loss trains a transducer, got {self.loss.text}")
         if self.loss.text and not self.data.texts:
             raise ConfigError("texts: expected text files for the text loss, got none")
+        if self.data.encoded:
+            self._check_encoded()
         if self.loss.text_first_steps and not self.loss.text:
             raise ConfigError("text: expected a weight of the text loss above 0 with text_first_steps, got 0")
+
+    def _check_encoded(self) -> None:
+        """An encoder's frames can be stored if they are the same in every step."""
+        fixed = self.trained and "encoder" not in self.trained and len(self.schedule.chunks) == 1
+        if not fixed or self.augment.changes_frames or self.loss.heads:
+            raise ConfigError(
+                "encoded: expected parts that are trained without the encoder, one chunk size, no augmentation and no"
+                " CTC head: frames are stored where they are the same in every step"
+            )

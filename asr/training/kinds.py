@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.config import ModelConfig
+from asr.encoder.encoder import Encoder
 from asr.encoder_decoder.model import EncoderDecoder
 from asr.encoder_decoder.search import GlobalDecoder
 from asr.tokenizer import Tokenizer
@@ -15,9 +16,9 @@ from asr.transducer.model import Transducer
 AnyModel = Transducer | EncoderDecoder
 
 
-def make_model(config: ModelConfig) -> AnyModel:
-    """An untrained model of `config.kind`."""
-    return EncoderDecoder(config) if config.kind == "encoder_decoder" else Transducer(config)
+def make_model(config: ModelConfig, encoder: type[Encoder] = Encoder) -> AnyModel:
+    """An untrained model of `config.kind`, with an encoder of this class."""
+    return EncoderDecoder(config, encoder) if config.kind == "encoder_decoder" else Transducer(config, encoder)
 
 
 def make_decoder(

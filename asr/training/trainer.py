@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from asr.encoder.encoder import Encoder
 from asr.errors import CheckpointError, ConfigError
-from asr.training.augmentation import FrameAugmenter
+from asr.training.augmentation import FrameAugmenter, no_augmentation
 from asr.training.checkpoint import (
     assign_weights,
     checkpoint_path,
@@ -29,6 +30,7 @@ from asr.training.kinds import AnyModel, make_decoder, make_model
 from asr.training.plan import TrainingBatches
 from asr.training.record import RunRecord
 from asr.training.schedule import chunk_of, learning_rate
+from asr.training.stored import StoredEncoder, stored_frames
 from asr.transducer.joint import MAX_BLOCK
 
 log = logging.getLogger(__name__)
@@ -56,11 +58,12 @@ class Trainer:
         keras.utils.set_random_seed(config.schedule.seed)
         devices = _distribute()
         self.corpus: Corpus = load_corpus(config, base, run)
-        self.model = make_model(config.model)
+        self.model = make_model(config.model, StoredEncoder if config.data.encoded else Encoder)
         self.model.encoder.mean.assign(self.corpus.mean)
         self.model.encoder.deviation.assign(self.corpus.deviation)
         augment = FrameAugmenter(config.augment, self.corpus.noises, self.corpus.mean)
-        self.batches = TrainingBatches(config, self.corpus, augment, devices)
+        unchanged = bool(config.data.encoded)
+        self.batches = TrainingBatches(config, self.corpus, no_augmentation if unchanged else augment, devices)
         self.step = 0
         self.audio_seconds = 0.0
         self.stop_requested = False
@@ -69,6 +72,8 @@ class Trainer:
         _freeze(self.model, config.trained)
         self.stepper = _stepper(self.model, config)
         self._resume()
+        if config.data.encoded:
+            self._take_stored()
         (run / "tokenizer.model").write_bytes(self.corpus.tokenizer.model)
         (run / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1))
         self.record = RunRecord(run, self.step, config.schedule.steps, self.audio_seconds)
@@ -120,6 +125,19 @@ class Trainer:
         for variable, value in zip(self.stepper.variables, current, strict=True):
             variable.assign(value)
         return results
+
+    def _take_stored(self) -> None:
+        """Puts the encoder's frames in place of log-mel: of all that the run trains and is evaluated on."""
+        assert isinstance(self.model.encoder, StoredEncoder)
+        wanted = {u.id: u for utterances in self.corpus.dev.values() for u in utterances}
+        for epoch in self.batches.epochs():
+            members = (epoch.examples[i].utterance for batch in epoch.plan for i, _ in batch.members)
+            wanted |= {u.id: u for u in members}
+        folder, chunk = self.run / self.config.data.encoded, self.config.schedule.chunks[0]
+        features = self.corpus.features
+        stored = stored_frames(self.model.encoder, list(wanted.values()), features, folder, chunk, SILENCE)
+        self.corpus = dataclasses.replace(self.corpus, features=stored)
+        self.batches.corpus = self.corpus
 
     # Checkpoints
 

@@ -36,17 +36,18 @@ class Transducer(keras.Model):
 
     Args:
         config: Sizes.
+        encoder: Its class; another takes something else than log-mel frames.
 
     Attributes:
         word_rule: How its labels become word times and confidences.
     """
 
-    def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
+    def __init__(self, config: ModelConfig, encoder: type[Encoder] = Encoder, **kwargs: Any) -> None:
         """Makes and builds every layer, so that the weights exist from the start."""
         super().__init__(**kwargs)
         self.config = config
         self.word_rule = WordRule()
-        self.encoder = Encoder(config, name="encoder")
+        self.encoder = encoder(config, name="encoder")
         fed_back = config.joint_dim if config.context_feedback else 0
         self.predictor = Predictor(
             config.vocabulary,

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from asr import bench_attention
 from asr.bench_attention import SYMBOLS, block_function, main
-from asr.config import BLOCK_ATTENTIONS, ModelConfig
+from asr.config import BLOCK_ATTENTIONS, ENCODER_ATTENTIONS, ModelConfig
 from asr.transducer.joint import BlockJoint
 
 
@@ -28,10 +29,15 @@ def test_the_benchmark_scores_what_the_joint_scores() -> None:
         np.testing.assert_array_equal(found[k], np.asarray(logits).argmax(axis=-1))
 
 
-def test_every_mechanism_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_every_mechanism_is_timed(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_attention, "CONFIG", bench_attention.CONFIG.with_name("tiny.toml"))
     main(["--streams", "1", "2", "--rounds", "1", "--json", str(tmp_path / "out.json")])
     rows = json.loads((tmp_path / "out.json").read_text())
-    assert [(row["attention"], row["streams"]) for row in rows] == [(a, n) for n in (1, 2) for a in BLOCK_ATTENTIONS]
+    expected = [("joint", a, n) for n in (1, 2) for a in BLOCK_ATTENTIONS]
+    expected += [("encoder", a, n) for n in (1, 2) for a in ENCODER_ATTENTIONS]
+    assert [(row["part"], row["attention"], row["streams"]) for row in rows] == expected
     assert all(row["us"] > 0 and row["weights"] > 0 for row in rows)
     printed = capsys.readouterr().out
     assert all(name in printed for name in BLOCK_ATTENTIONS)

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from runpy import run_path
 from typing import Any
 
@@ -12,6 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+
+import asr.attention
+from asr.attention.interface import Attention
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -36,6 +41,15 @@ def called(layer: Any, arrays: dict[str, np.ndarray], mask: np.ndarray | None, *
     masked = None if mask is None else ops.convert_to_tensor(mask)
     outputs = layer(arrays["query"], arrays["value"], mask=masked, **options)
     return [np.asarray(ops.cast(x, "float32")) for x in outputs]
+
+
+def test_no_layer_is_left_out() -> None:
+    """Every layer of asr/attention that can be stored in a file has a case here."""
+    modules = [import_module(f"asr.attention.{m.name}") for m in iter_modules(asr.attention.__path__)]
+    layers = {x for m in modules for x in vars(m).values() if isinstance(x, type) and issubclass(x, Attention)}
+    stored = {x for x in layers if keras.saving.get_registered_name(x).startswith("earshot>")}
+    assert {type(case.make()) for case in CASES.values()} == stored
+    assert len(stored) == 19
 
 
 @pytest.mark.parametrize("masks", ["none", "items", "items of each query"])
@@ -129,21 +143,22 @@ def test_a_model_of_any_length_takes_recordings_of_several(name: str) -> None:
         np.testing.assert_allclose(np.asarray(model(arrays)["context"]), expected, atol=ATOL)
 
 
-def test_mixed_bfloat16_is_near_float32(case: Any) -> None:
+@pytest.mark.parametrize(("policy", "atol"), [("mixed_bfloat16", 0.1), ("mixed_float16", 0.02), ("float64", 1e-5)])
+def test_other_dtypes_are_near_float32(policy: str, atol: float, case: Any) -> None:
     layer, arrays = built(case), inputs(case)
-    config = layer.get_config() | {"dtype": "mixed_bfloat16"}
+    config = layer.get_config() | {"dtype": policy}
     for name in ("score", "chunk_score"):
         if isinstance(config.get(name), dict):
-            config[name]["config"]["dtype"] = "mixed_bfloat16"
-    half = type(layer).from_config(config)
-    half(arrays["query"], arrays["value"])
-    half.set_weights(layer.get_weights())
-    outputs = half(arrays["query"], arrays["value"], mask=ops.convert_to_tensor(arrays["mask"]))
-    assert {keras.backend.standardize_dtype(x.dtype) for x in outputs} == {"bfloat16"}
-    assert {w.dtype for w in half.trainable_weights} <= {"float32"}
+            config[name]["config"]["dtype"] = policy
+    other = type(layer).from_config(config)
+    other(arrays["query"], arrays["value"])
+    other.set_weights(layer.get_weights())
+    outputs = other(arrays["query"], arrays["value"], mask=ops.convert_to_tensor(arrays["mask"]))
+    assert {keras.backend.standardize_dtype(x.dtype) for x in outputs} == {policy.removeprefix("mixed_")}
+    assert {w.dtype for w in other.trainable_weights} <= {"float64" if policy == "float64" else "float32"}
     if case.smooth:  # a selection may tip over
         for x, y in zip(outputs, called(layer, arrays, arrays["mask"]), strict=True):
-            np.testing.assert_allclose(np.asarray(ops.cast(x, "float32")), y, atol=0.1)
+            np.testing.assert_allclose(np.asarray(ops.cast(x, "float32")), y, atol=atol)
 
 
 def test_every_weight_and_input_has_a_gradient(case: Any) -> None:
