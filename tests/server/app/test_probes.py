@@ -1,6 +1,8 @@
 import os
+import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +83,12 @@ async def test_metrics_in_the_format_that_is_asked_for(start_server: Any) -> Non
     modern = await run.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert modern.headers["content-type"].startswith("application/openmetrics-text")
     assert modern.text.endswith("# EOF\n")
+
+
+async def test_the_guide_names_every_metric(start_server: Any) -> None:
+    run = await start_server()
+    families = text_string_to_metric_families((await run.get("/metrics")).text)
+    shown = {family.name for family in families if family.name.startswith("earshot_")}
+    guide = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(earshot_[a-z_]+)`", guide))
+    assert named == {name for name in shown if not name.endswith("_created")}
