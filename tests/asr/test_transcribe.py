@@ -13,6 +13,7 @@ import soundfile
 
 from asr.audio.files import read_blocks
 from asr.decoding.phrases import PHRASE_WEIGHT
+from asr.engine_kind import EngineKind
 from asr.errors import AsrError
 from asr.formats import format_transcript
 from asr.output import STATE_FILE
@@ -28,8 +29,9 @@ def transcribe(
 ) -> Callable[..., list[Path]]:
     """`transcribe_files` with the random model, compiled once for all tests."""
 
-    def made(model: Path, chunk_ms: int, streams: int, beam: int, **weights: float | None) -> Recognizer:
+    def made(model: Path, chunk_ms: int, streams: int, beam: int, **weights: object) -> Recognizer:
         assert streams >= 1 and beam == 1
+        assert weights.pop("engine") is EngineKind.xla
         assert weights == {"lm_weight": None, "ilm_weight": None, "phrase_weight": PHRASE_WEIGHT}
         return recogniser(chunk_ms, 3)
 
