@@ -84,12 +84,11 @@ def test_only_what_is_sealed_and_unchanged_stays(tmp_path: Path) -> None:
     assert {path.name for path in cache.folder.iterdir()} == {"good.pb", "good.pb.sha256"}
 
 
-def test_the_oldest_go_when_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_go_when_there_are_too_many(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path / "programs")
     old, middle, new = (entry(cache, str(second), bytes(10), second) for second in (1, 2, 3))
     cache.seal()
-    monkeypatch.setattr(program_cache, "LARGEST_BYTES", 20)
-    ProgramCache(cache.folder)
+    ProgramCache(cache.folder, largest_bytes=20)
     assert [path.exists() for path in (old, middle, new)] == [False, True, True]
 
 
