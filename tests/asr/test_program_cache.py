@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from asr import program_cache
 from asr.program_cache import ProgramCache, cache_folder, processor
 
 ROOT = Path(__file__).parents[2]
