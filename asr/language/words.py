@@ -129,10 +129,6 @@ class WordLanguageModel(keras.layers.Layer):
             "finish": ops.where(known, log_prob - ahead, unfinished),
         }
 
-    def ending(self, state: dict[str, Any]) -> Any:
-        """What is added if the current word ends here, [N]."""
-        return state["finish"]
-
     def _log_prob(self, word: Any, last: Any, bigram: Any, pair: Any) -> Any:
         """Of a word after two; `bigram` is the place of those two, `pair` that of the last and the word: all [N]."""
         single = ops.take(self.backoffs, last) + ops.take(self.log_probs_of, word)

@@ -162,7 +162,7 @@ def test_the_search_pays_what_the_trigrams_say(pruned: NgramModel, tokenizer: To
         assert log_probs.shape == (1, len(tokenizer))
         total += float(log_probs[0, piece])
         state = model.step(ops.convert_to_tensor([piece], "int32"), state)
-    total += float(np.asarray(model.ending(state))[0])
+    total += float(np.asarray(state["finish"])[0])
     numbers = {word: i for i, word in enumerate(pruned.words)}
     said, expected = [START], 0.0
     for word in text.split():
@@ -186,7 +186,7 @@ def test_words_begun_and_not_ended_pay_for_an_unknown_one(pruned: NgramModel, to
     pieces = tokenizer.encode("xx")
     state = model.step(ops.convert_to_tensor(pieces[:1], "int32"), model.initial_state(1))
     first = float(np.asarray(model.log_probs(model.initial_state(1)))[0, pieces[0]])
-    assert first + float(np.asarray(model.ending(state))[0]) <= model.prices.outside + model.prices.word_bonus + 1e-4
+    assert first + float(np.asarray(state["finish"])[0]) <= model.prices.outside + model.prices.word_bonus + 1e-4
 
 
 def test_a_file_keeps_it(pruned: NgramModel, tokenizer: Tokenizer, tmp_path: Path) -> None:
