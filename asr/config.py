@@ -76,7 +76,7 @@ class ModelConfig:
         attention_radius: D, frames on each side of the place that local_m and local_p look at.
         attention_chunk: w, frames of MoChA's chunk.
         attention_span: A, frames of the largest area.
-        dropout: Rate on the branches of the encoder, in training.
+        dropout: Rate on the channels of the encoder's branches, in training.
         drop_path: Rate at which the last layer's branches are skipped, in training; lower layers less, linearly.
         label_dropout: Rate on the predictor's label embedding, in training.
         label_noise: Share of the predictor's labels that are replaced by random ones, in training.

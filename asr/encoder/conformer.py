@@ -50,7 +50,8 @@ class ConformerLayer(keras.layers.Layer):
         feed_forward: Hidden width of each feed-forward, as a multiple of D.
         kernel: k, frames of the depthwise convolution (its frame and k - 1 before).
         left: L, frames of the attention's left window.
-        dropout: Rate on each branch's output, in training.
+        dropout: Rate at which a branch is without a channel for a whole recording, in training (the same mask at all
+            times: Gal and Ghahramani 2016, 1512.05287).
         drop_path: Rate at which a recording skips a branch, in training (Huang et al. 2016, 1603.09382).
         span: Frames of the largest area that the attention sees as one; None: single frames, as in the paper.
     """
@@ -164,21 +165,21 @@ class ConformerLayer(keras.layers.Layer):
         return ops.cast(self.w[name], self.compute_dtype)
 
     def _branch_weight(self, x: Any, weight: float, training: bool) -> Any:
-        """The residual branch's weight, [B, 1, 1] when recordings may skip it, else a scalar."""
-        if not training or self.drop_path == 0.0:
-            return ops.convert_to_tensor(weight, "float32")
-        kept = keras.random.uniform((x.shape[0], 1, 1), seed=self.seed) >= self.drop_path
-        return ops.cast(kept, "float32") * (weight / (1 - self.drop_path))
+        """The residual branch's weight, [B, 1, 1 or D] when recordings may skip it or channels of it, else a scalar.
+
+        One mask for all times is part of the residual sum; one for each frame took a tenth of a training step.
+        """
+        kept = ops.convert_to_tensor(weight, "float32")
+        for rate, size in ((self.drop_path, 1), (self.dropout, self.dim)):
+            if training and rate > 0.0:
+                drawn = keras.random.uniform((x.shape[0], 1, size), seed=self.seed)
+                kept = kept * ops.cast(drawn >= rate, "float32") / (1.0 - rate)
+        return kept
 
     def _layer(self, x: Any, attend: Any, convolve: Any, training: bool) -> tuple[Any, Any]:
-        def dropped(h: Any) -> Any:
-            if training and self.dropout > 0.0:
-                return keras.random.dropout(h, self.dropout, seed=self.seed)
-            return h
-
         def add(x: Any, h: Any, bias: str, weight: float, norm: str) -> tuple[Any, Any]:
             scale = self._branch_weight(x, weight, training)
-            return add_and_norm(x, dropped(h), self._cast(f"{bias}_bias"), scale, *self._norm(norm))
+            return add_and_norm(x, h, self._cast(f"{bias}_bias"), scale, *self._norm(norm))
 
         h = self._feed_forward(layer_norm(x, *self._norm("ff1")), 1)
         x, h = add(x, h, "out1", 0.5, "attend")

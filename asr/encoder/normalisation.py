@@ -26,6 +26,6 @@ def layer_norm(x: Any, scale: Any, offset: Any) -> Any:
 
 @fused
 def add_and_norm(x: Any, branch: Any, bias: Any, weight: Any, scale: Any, offset: Any) -> tuple[Any, Any]:
-    """Residual sum x + weight · (branch + bias), and its layer normalisation; `weight` broadcasts to [B, 1, 1]."""
+    """Residual sum x + weight · (branch + bias), and its layer normalisation; `weight` broadcasts to [B, 1, D]."""
     total = x + ops.cast(weight, x.dtype) * (branch + bias)
     return total, normalise(total, scale, offset)

@@ -78,3 +78,13 @@ def test_skipped_branches_keep_their_mean(randomised: Callable) -> None:
     assert weights.shape == (4000, 1, 1)
     np.testing.assert_allclose(np.unique(weights), [0.0, 0.5 / 0.75], rtol=1e-6)
     assert abs(weights.mean() - 0.5) < 0.03
+
+
+def test_dropped_channels_keep_their_mean(randomised: Callable) -> None:
+    """Channel by channel and recording by recording, the same at all times."""
+    conformer = layer(0, randomised, dropout=0.25)
+    weights = np.asarray(conformer._branch_weight(ops.zeros((400, 9, DIM)), 0.5, training=True))
+    assert weights.shape == (400, 1, DIM)
+    np.testing.assert_allclose(np.unique(weights), [0.0, 0.5 / 0.75], rtol=1e-6)
+    assert abs(weights.mean() - 0.5) < 0.03
+    assert np.ptp(weights, axis=0).min() > 0 and np.ptp(weights, axis=2).max() > 0  # neither axis shares a draw
