@@ -1,7 +1,6 @@
 """`asr train`: reads the configuration, trains, and stops in good order when told to."""
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Sequence
@@ -12,11 +11,6 @@ from asr.config import read_toml
 from asr.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
-
-# XLA on CPUs splits each sum over a batch's frames into windows, for the sake of float32's last bits; those of the
-# biases' and norms' gradients took a sixth of a training step.
-NO_WINDOWED_SUMS = "--xla_disable_hlo_passes=tree_reduction_rewriter"
-
 
 def train_command(config: Path, run: Path, until_minutes: float | None, settings: Sequence[str] = ()) -> None:
     """Trains, or goes on where the run stopped.
@@ -35,9 +29,6 @@ def train_command(config: Path, run: Path, until_minutes: float | None, settings
         ValueError: from the manifest or the audio, naming the file.
     """
     wanted = read_toml(TrainConfig, config, settings)
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "--xla_disable_hlo_passes" not in flags:  # which would be replaced, not added to
-        os.environ["XLA_FLAGS"] = f"{flags} {NO_WINDOWED_SUMS}".strip()
     from asr.training.trainer import Trainer  # imports TensorFlow: after the configuration is known to be right
 
     trainer = Trainer(wanted, config.parent, run)
