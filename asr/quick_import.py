@@ -6,12 +6,17 @@ are installed, importing them takes nearly half of the time. Recognition uses no
 
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
 
+# TensorFlow tells how it was built before it reads how much it may tell (TF_CPP_MIN_LOG_LEVEL).
+NOTICE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} ")
 NOT_NEEDED = frozenset({"jax", "matplotlib", "pandas", "scipy", "sklearn", "tensorboard"})
 
 
@@ -24,10 +29,33 @@ def import_keras() -> None:
     if hidden:
         sys.meta_path.insert(0, hidden)
     try:
-        import keras  # noqa: F401
+        with without_notices():
+            import keras  # noqa: F401
     finally:
         if hidden:
             sys.meta_path.remove(hidden)
+
+
+@contextmanager
+def without_notices() -> Iterator[None]:
+    """Keeps notices of native code from standard error; what else was written there comes at the end."""
+    if sys.stderr is None:  # closed: nobody reads notices
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            written.seek(0)
+            for line in written:
+                if not NOTICE.match(line):
+                    os.write(2, line)
 
 
 class _Hidden(MetaPathFinder):

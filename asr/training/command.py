@@ -12,6 +12,7 @@ from asr.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
+
 def train_command(config: Path, run: Path, until_minutes: float | None, settings: Sequence[str] = ()) -> None:
     """Trains, or goes on where the run stopped.
 
@@ -28,6 +29,7 @@ def train_command(config: Path, run: Path, until_minutes: float | None, settings
         ConfigError: naming the key that is wrong.
         ValueError: from the manifest or the audio, naming the file.
     """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of batch shapes, which are traced once each
     wanted = read_toml(TrainConfig, config, settings)
     from asr.training.trainer import Trainer  # imports TensorFlow: after the configuration is known to be right
 
