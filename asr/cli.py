@@ -271,6 +271,22 @@ def export(
 
 
 @app.command()
+def mix(
+    models: Annotated[list[Path], typer.Argument(help="Model folders, each started from another of them.")],
+    output: Annotated[Path, typer.Option(help="Model folder to write.")],
+    share: Annotated[list[float] | None, typer.Option(help="Of each model, in order; default: equal.")] = None,
+    first_only: Annotated[
+        list[str] | None,
+        typer.Option(help="A part that is taken from the first model alone, as joint; repeat for more."),
+    ] = None,
+) -> None:
+    """Writes the weighted mean of several models' weights as a model folder."""
+    from asr.training.mix import mix_models
+
+    mix_models(models, output, share or [1.0] * len(models), first_only or ())
+
+
+@app.command()
 def attend(
     file: Annotated[Path, typer.Argument(help="Audio file of any kind.")],
     output: Annotated[Path, typer.Option(help="Picture to write: .png, .svg, .pdf or .html.")] = Path("attention.png"),
