@@ -28,15 +28,24 @@ class LiteEncoder:
         samples: Samples of the chunk.
         rows: B.
         precision: Of the encoder's weights.
+        threads: Of each program; None: as many as there are processors.
 
     Raises:
         AsrError: if LiteRT is not installed, or does not serve the model.
     """
 
-    def __init__(self, model: Transducer, frames: int, samples: int, rows: int, precision: Precision) -> None:
+    def __init__(
+        self,
+        model: Transducer,
+        frames: int,
+        samples: int,
+        rows: int,
+        precision: Precision,
+        threads: int | None = None,
+    ) -> None:
         """Exports nothing yet: the first step does."""
         self.ring = RingEncoder(model, frames, rows)
-        self._model, self._samples, self._precision = model, samples, precision
+        self._model, self._samples, self._precision, self._threads = model, samples, precision, threads
         self._programs: tuple[_Program, _Program] | None = None
         _interpreter_class()
 
@@ -75,7 +84,7 @@ class LiteEncoder:
             frames = self._samples // HOP_SAMPLES
             name = f"encoder-{self._precision}-{size}"
             encoder = kept(name, lambda: export_encoder(ring, frames, self._precision))
-            self._programs = _Program(frontend), _Program(encoder)
+            self._programs = _Program(frontend, self._threads), _Program(encoder, self._threads)
         return self._programs
 
 
@@ -87,12 +96,15 @@ class LiteGreedy:
         block: W, encoder frames of a block.
         rows: B.
         precision: Of the weights.
+        threads: As for `LiteEncoder`.
     """
 
-    def __init__(self, model: Transducer, block: int, rows: int, precision: Precision) -> None:
+    def __init__(
+        self, model: Transducer, block: int, rows: int, precision: Precision, threads: int | None = None
+    ) -> None:
         """Exports nothing yet: the first block does."""
         self._greedy = UnrolledGreedy(model, block, rows)
-        self._model, self._precision = model, precision
+        self._model, self._precision, self._threads = model, precision, threads
         self._program: _Program | None = None
 
     def __call__(
@@ -102,7 +114,7 @@ class LiteGreedy:
         greedy = self._greedy
         if self._program is None:
             name = f"greedy-{self._precision}-{greedy.block}-{greedy.rows}-{fingerprint(self._model)}"
-            self._program = _Program(kept(name, lambda: export_greedy(greedy, self._precision)))
+            self._program = _Program(kept(name, lambda: export_greedy(greedy, self._precision)), self._threads)
         hidden = hidden_frames(state["seen"], greedy.lookback, greedy.block)
         alive, bias = active[:, None].astype(np.float32), np.full((1, 1), end_bias, np.float32)
         given = [frames, state["window"], hidden, state["predictor"], alive, bias]
@@ -120,8 +132,8 @@ class LiteGreedy:
 class _Program:
     """A LiteRT program whose inputs are copied once, straight to where it reads them."""
 
-    def __init__(self, content: bytes) -> None:
-        self._interpreter = _interpreter_class()(model_content=content, num_threads=os.cpu_count())
+    def __init__(self, content: bytes, threads: int | None) -> None:
+        self._interpreter = _interpreter_class()(model_content=content, num_threads=threads or os.cpu_count())
         self._interpreter.allocate_tensors()
         self._inputs = [
             one["index"] for one in sorted(self._interpreter.get_input_details(), key=lambda one: one["name"])

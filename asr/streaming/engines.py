@@ -16,6 +16,7 @@ def make_engine(
     rows: int,
     mode: str = "compiled",
     search: Search | None = None,
+    threads: int | None = None,
 ) -> AnyEngine:
     """An engine of this kind.
 
@@ -26,6 +27,7 @@ def make_engine(
         rows: B, streams at most.
         mode: Of XLA's: see `Engine`.
         search: How blocks are decoded; None: greedily.
+        threads: Of LiteRT's programs; None: as many as there are processors.
 
     Raises:
         AsrError: as `Engine` and `LiteEngine`.
@@ -33,4 +35,4 @@ def make_engine(
     if kind is EngineKind.xla:
         return Engine(model, chunk_ms, rows, mode, search)
     precision = Precision.int8 if kind is EngineKind.litert_int8 else Precision.float32
-    return LiteEngine(model, chunk_ms, rows, precision, search)
+    return LiteEngine(model, chunk_ms, rows, precision, search, threads)

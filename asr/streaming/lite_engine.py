@@ -40,13 +40,20 @@ class LiteEngine:
         rows: B, streams at most.
         precision: Of the encoder's weights.
         search: How blocks are decoded; None: greedily.
+        threads: Of LiteRT's programs; None: as many as there are processors.
 
     Raises:
         AsrError: for a chunk size or a model that is not served, without LiteRT, or on another backend than TensorFlow.
     """
 
     def __init__(
-        self, model: Transducer, chunk_ms: int, rows: int, precision: Precision, search: Search | None = None
+        self,
+        model: Transducer,
+        chunk_ms: int,
+        rows: int,
+        precision: Precision,
+        search: Search | None = None,
+        threads: int | None = None,
     ) -> None:
         """Exports and compiles nothing yet: the first step does."""
         if keras.backend.backend() != "tensorflow":
@@ -56,11 +63,11 @@ class LiteEngine:
         self.block = min(self.frames, MAX_BLOCK)
         self.samples = self.chunk_samples = self.frames * FRAME_SAMPLES
         self.ahead_samples = self.lookahead_ms = 0  # models with look-ahead are not served
-        self.encoder = LiteEncoder(model, self.frames, self.samples, rows, precision)
+        self.encoder = LiteEncoder(model, self.frames, self.samples, rows, precision, threads)
         self._search = compiled(partial(decode_chunk, self.search), "compiled")
         self._greedy: LiteGreedy | None = None
         if isinstance(self.search, GreedySearch) and served(model):
-            self._greedy = LiteGreedy(model, self.block, rows, precision)
+            self._greedy = LiteGreedy(model, self.block, rows, precision, threads)
         self._fresh = host(self.search.initial_state(1))  # one row serves all
 
     def initial_state(self) -> State:

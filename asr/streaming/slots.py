@@ -33,6 +33,7 @@ class SlotEngine:
         search: How blocks are decoded; None: greedily.
         phrases: Lists of phrases that streams may follow; None: there are none.
         kind: What computes the steps.
+        threads: As for `make_engine`.
 
     Raises:
         AsrError: for a chunk size that is not served, no slot or no batch size; as `make_engine`.
@@ -47,6 +48,7 @@ class SlotEngine:
         search: Search | None = None,
         phrases: PhraseLists | None = None,
         kind: EngineKind = EngineKind.xla,
+        threads: int | None = None,
     ) -> None:
         """Makes the slots; nothing is compiled yet: see `warm_up`."""
         if slots < 1 or not chunks_ms or min(batches, default=0) < 1:
@@ -54,7 +56,7 @@ class SlotEngine:
         self.slots, self.phrases = slots, phrases
         self.batches = sorted({min(size, slots) for size in batches})
         self.engines = {
-            (chunk_ms, size): make_engine(kind, model, chunk_ms, size, search=search)
+            (chunk_ms, size): make_engine(kind, model, chunk_ms, size, search=search, threads=threads)
             for chunk_ms in dict.fromkeys(chunks_ms)
             for size in self.batches
         }

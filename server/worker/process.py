@@ -75,7 +75,10 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
     model, tokenizer = load_model(folder)
     batches = batch_sizes(min(options.batch, options.slots), options.engine)
     phrases = PhraseLists(tokenizer)
-    engine = SlotEngine(model, options.chunks_ms, options.slots, batches, phrases=phrases, kind=options.engine)
+    # LiteRT's threads wait for one another by spinning, and one each for several workers does more (docs/engines.md).
+    engine = SlotEngine(
+        model, options.chunks_ms, options.slots, batches, phrases=phrases, kind=options.engine, threads=1
+    )
     prepared = partial(_prepared, cache)
     engine.warm_up(prepared, engine.essential)
     rest = BackgroundWarmUp(engine, prepared)
