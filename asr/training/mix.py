@@ -18,6 +18,7 @@ from asr.tokenizer import read_tokenizer
 from asr.training.checkpoint import load_arrays
 
 TRAINING_ONLY = ("dropout", "drop_path", "label_dropout", "label_noise")
+JOINT_ONLY = ("attention", "attention_radius", "attention_chunk")
 
 
 def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], first_only: Sequence[str] = ()) -> None:
@@ -48,7 +49,7 @@ def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], f
     taken = {path for path in mixed if path.startswith(tuple(first_only))}
     total = shares[0]
     for folder, share in zip(folders[1:], shares[1:], strict=True):
-        _check_alike(config, read_config(folder)[0], folder, folders[0])
+        _check_alike(config, read_config(folder)[0], folder, folders[0], JOINT_ONLY if "joint" in first_only else ())
         if read_tokenizer(folder / "tokenizer.model").texts != tokenizer.texts:
             raise CheckpointError(f"{folder}: expected the same wordpieces as {folders[0]}")
         weights, _ = load_arrays(folder / "weights.npz")
@@ -61,10 +62,12 @@ def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], f
     save_model(output, config, tokenizer, mixed, about | {"name": output.name})
 
 
-def _check_alike(wanted: ModelConfig, found: ModelConfig, folder: Path, first: Path) -> None:
-    """Raises CheckpointError if two models differ in more than rates of training."""
+def _check_alike(
+    wanted: ModelConfig, found: ModelConfig, folder: Path, first: Path, free: tuple[str, ...] = ()
+) -> None:
+    """Raises CheckpointError if two models differ in more than rates of training and the sizes that are `free`."""
     a, b = dataclasses.asdict(wanted), dataclasses.asdict(found)
-    different = [name for name in a if name not in TRAINING_ONLY and a[name] != b[name]]
+    different = [name for name in a if name not in (*TRAINING_ONLY, *free) and a[name] != b[name]]
     if different:
         told = ", ".join(f"{name} = {b[name]!r} where {first} has {a[name]!r}" for name in different)
         raise CheckpointError(f"{folder}: expected a model like {first}, got {told}")

@@ -77,3 +77,7 @@ def test_what_does_not_belong_together_is_refused(folders: list[Path], tmp_path:
     with pytest.raises(CheckpointError, match="expected joint/query of shape"):
         mix_models(folders[:2], out, [1, 1])
     mix_models(folders[:2], out, [1, 1], ["joint"])  # which it need not have
+    save_model(folders[1], dataclasses.replace(config, attention="local_p"), same, weights, about)
+    with pytest.raises(CheckpointError, match="attention = 'local_p' where"):
+        mix_models(folders[:2], out, [1, 1])
+    mix_models(folders[:2], out, [1, 1], ["joint"])  # nor one like it
