@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from asr.engine_kind import EngineKind
+from asr.engine_kind import MAX_BEAM, EngineKind
 from asr.quick_start import quick_start
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ ChunkOption = Annotated[
 
 EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What computes: docs/engines.md.")]
 
-BeamOption = Annotated[int, typer.Option("--beam", min=1, max=32, help="Hypotheses of the search; 1: greedy.")]
+BeamOption = Annotated[int, typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; 1: greedy.")]
 LmWeightOption = Annotated[
     float | None,
     typer.Option("--lm-weight", min=0.0, help="Of the language model in a beam; default: as stored with it; 0: none."),
@@ -117,7 +117,7 @@ def evaluate(
     batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
     beam: Annotated[
         list[int] | None,
-        typer.Option("--beam", min=1, max=32, help="Hypotheses of the search; default: 1, greedy."),
+        typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; default: 1, greedy."),
     ] = None,
     lm_weight: LmWeightOption = None,
     ilm_weight: IlmWeightOption = None,

@@ -1,8 +1,10 @@
-"""What can compute the step, by name; loads without TensorFlow."""
+"""What can compute the step, by name, and how wide it may search; loads without TensorFlow."""
 
 from enum import StrEnum
 
 from asr.errors import AsrError
+
+MAX_BEAM = 32  # hypotheses
 
 
 class EngineKind(StrEnum):

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from asr.decoding.beam import BeamConfig, BeamSearch, LanguageModel
+from asr.engine_kind import MAX_BEAM
 from asr.errors import AsrError
 from asr.language import files, word_files
 from asr.language.config import FusionWeights
 from asr.tokenizer import Tokenizer
 from asr.transducer.model import Transducer
 
-MAX_BEAM = 32
 LABEL_BONUS = 0.6  # without a language model: the best for the bundled model on development data
 
 

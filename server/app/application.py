@@ -86,7 +86,8 @@ def worker_options(settings: Settings) -> list[str]:
     options = [] if settings.model is None else ["--model", str(settings.model)]
     for chunk_ms in settings.chunks_ms:
         options += ["--chunks-ms", str(chunk_ms)]
-    return [*options, "--slots", str(settings.slots), "--batch", str(settings.batch), "--engine", settings.engine.value]
+    options += ["--slots", str(settings.slots), "--batch", str(settings.batch), "--engine", settings.engine.value]
+    return [*options, "--beam", str(settings.beam)]
 
 
 def _show(metrics: Metrics, settings: Settings, pool: Pool, sessions: Sessions, streaming: Streaming) -> None:

@@ -35,7 +35,8 @@ class Probes:
             return _answer(503, status="loading")
         if not self._pool.ready:
             return _answer(503, status="recovering")
-        return _answer(200, status="ready", model=about.model, chunks_ms=about.chunks_ms, device=about.device)
+        values = {"model": about.model, "chunks_ms": about.chunks_ms, "device": about.device, "beam": about.beam}
+        return _answer(200, status="ready", **values)
 
     async def metrics(self, request: Request) -> Response:
         """All metrics, in the format that the scraper prefers."""

@@ -35,7 +35,7 @@ class App {
   #latency = new LatencyChart();
   #attention = new AttentionPicture();
   #level = new LevelMeter((quiet) => this.#quiet(quiet));
-  #look = watchServer((chunks) => this.#session ?? this.#settings.offerChunks(chunks));
+  #look = watchServer((about) => this.#session ?? this.#offer(about));
   #session = null;
   #microphone = null;
   #source = null;
@@ -59,6 +59,12 @@ class App {
     // Else the server would keep the stream for a client that never comes back.
     window.addEventListener("pagehide", () => this.#session?.abandon());
     this.#show("idle");
+  }
+
+  /** What the server says of itself. */
+  #offer({ chunks_ms: chunks, beam }) {
+    this.#settings.offerChunks(chunks);
+    this.#attention.serve(beam ?? 1);
   }
 
   #press() {

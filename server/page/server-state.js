@@ -9,8 +9,8 @@ const TEXTS = {
   draining: "The server is being stopped",
 };
 
-/** Looks again and again while the page is visible. @param {(chunks: number[]) => void} onChunks */
-export function watchServer(onChunks) {
+/** Looks again and again while the page is visible. @param {(about: object) => void} onReady what a ready one says */
+export function watchServer(onReady) {
   let timer = 0;
   const look = async () => {
     clearTimeout(timer);
@@ -18,7 +18,7 @@ export function watchServer(onChunks) {
     const about = await ask();
     const ready = about?.status === "ready";
     show(about);
-    if (ready) onChunks(about.chunks_ms);
+    if (ready) onReady(about);
     timer = setTimeout(look, ready ? AGAIN_MS.ready : AGAIN_MS.other);
   };
   document.addEventListener("visibilitychange", look);

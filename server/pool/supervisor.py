@@ -167,7 +167,8 @@ class Supervisor:
             return f"began with {type(message).__name__} instead of Started"
         self._progress.lookahead_ms = message.lookahead_ms
         self.started = message
-        logger.info("worker %d serves %s on %s", self.number, message.model, message.device)
+        how = "greedily" if message.beam == 1 else f"with a beam of {message.beam}"
+        logger.info("worker %d serves %s on %s, %s", self.number, message.model, message.device, how)
         self.owner.worker_started(self, message)
         while True:
             for _ in range(FAIR_MESSAGES):

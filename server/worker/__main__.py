@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=64, help="streams at most")
     parser.add_argument("--batch", type=int, default=32, help="streams in a step at most")
     parser.add_argument("--engine", type=EngineKind, default=EngineKind.xla, help="what computes the steps")
+    parser.add_argument("--beam", type=int, default=1, help="hypotheses of the search; 1: greedy")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once; at 2, kept programs raise false alarms
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -31,7 +32,8 @@ def main() -> int:
 
     try:
         chunks_ms = tuple(options.chunks_ms or [320])
-        serve(Options(options.connect, options.model, chunks_ms, options.slots, options.batch, options.engine), cache)
+        given = options.connect, options.model, chunks_ms, options.slots, options.batch, options.engine, options.beam
+        serve(Options(*given), cache)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -72,6 +72,8 @@ class Started(_Struct, frozen=True, tag="started"):
     lookahead_ms: int
     device: str
     """What it computes on, such as "cpu" or "gpu"."""
+    beam: int = 1
+    """Hypotheses of its search; with more than one it has no `Look`s."""
 
 
 class Hypothesis(_Struct, frozen=True, tag="hypothesis"):

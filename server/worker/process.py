@@ -11,6 +11,7 @@ from pathlib import Path
 import zmq
 
 from asr.engine_kind import EngineKind
+from asr.language.fusion import make_search
 from asr.model_folder import bundled_model, load_model
 from asr.program_cache import ProgramCache
 from asr.streaming.phrase_lists import PhraseLists
@@ -37,6 +38,7 @@ class Options:
         slots: Streams at most.
         batch: Streams in a step at most.
         engine: What computes the steps.
+        beam: Hypotheses of the search; 1: greedy.
     """
 
     connect: str
@@ -45,6 +47,7 @@ class Options:
     slots: int
     batch: int
     engine: EngineKind = EngineKind.xla
+    beam: int = 1
 
 
 def batch_sizes(largest: int, engine: EngineKind = EngineKind.xla) -> list[int]:
@@ -75,9 +78,10 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
     model, tokenizer = load_model(folder)
     batches = batch_sizes(min(options.batch, options.slots), options.engine)
     phrases = PhraseLists(tokenizer)
+    search = make_search(folder, model, tokenizer, options.beam)
     # LiteRT's threads wait for one another by spinning, and one each for several workers does more (docs/engines.md).
     engine = SlotEngine(
-        model, options.chunks_ms, options.slots, batches, phrases=phrases, kind=options.engine, threads=1
+        model, options.chunks_ms, options.slots, batches, search, phrases, kind=options.engine, threads=1
     )
     prepared = partial(_prepared, cache)
     engine.warm_up(prepared, engine.essential)
@@ -89,6 +93,7 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
         slots=options.slots,
         lookahead_ms=engine.lookahead_ms,
         device=_device(),
+        beam=options.beam,
     )
     socket.send(messages.encode(started))
     rest.start()

@@ -147,13 +147,13 @@ def make_audio() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def recogniser(model_folder: Path) -> Callable[..., Recognizer]:
-    """A compiled recogniser by chunk size, streams and silence; all its streams are free."""
-    made: dict[tuple[int, int], Recognizer] = {}
+    """A compiled recogniser by chunk size, streams, silence and beam; all its streams are free."""
+    made: dict[tuple[int, int, int], Recognizer] = {}
 
-    def make(chunk_ms: int = 640, streams: int = 1, silence_ms: int = 800) -> Recognizer:
-        key = chunk_ms, streams
+    def make(chunk_ms: int = 640, streams: int = 1, silence_ms: int = 800, beam: int = 1) -> Recognizer:
+        key = chunk_ms, streams, beam
         if key not in made:
-            made[key] = Recognizer(model_folder, chunk_ms, streams)
+            made[key] = Recognizer(model_folder, chunk_ms, streams, beam=beam)
         made[key].silence_ms = silence_ms
         for stream in list(made[key]._rows):
             if stream is not None:  # of a test that failed

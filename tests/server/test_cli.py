@@ -52,9 +52,9 @@ def test_flags(served: list[Settings], tmp_path: Path) -> None:
 
 
 def test_the_environment_and_flags_before_it(served: list[Settings]) -> None:
-    environment = {"EARSHOT_PORT": "9000", "EARSHOT_WORKERS": "2", "EARSHOT_CHUNK_MS": "640 320"}
+    environment = {"EARSHOT_PORT": "9000", "EARSHOT_WORKERS": "2", "EARSHOT_CHUNK_MS": "640 320", "EARSHOT_BEAM": "8"}
     assert run("--workers", "3", env=environment).exit_code == 0
-    assert served == [Settings(port=9000, workers=3, chunks_ms=(640, 320))]
+    assert served == [Settings(port=9000, workers=3, chunks_ms=(640, 320), beam=8)]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ def test_settings_cannot_be_changed_or_misspelt() -> None:
         ({"workers": 0}, "expected workers to be from 1 to 256, got 0"),
         ({"workers": 3, "max_streams": 2}, "expected max_streams >= workers"),
         ({"batch": 0}, "expected batch to be from 1 to 4096, got 0"),
+        ({"beam": 0}, "expected beam to be from 1 to 32, got 0"),
+        ({"beam": 33}, "expected beam to be from 1 to 32, got 33"),
         ({"streams_per_token": -1}, "expected streams_per_token to be from 0"),
         ({"events": 15}, "expected events to be from 16"),
         ({"frame_bytes": 1023}, "expected frame_bytes to be from 1024"),

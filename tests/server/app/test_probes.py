@@ -26,7 +26,8 @@ async def test_ready_and_then_recovering(start_server: Any) -> None:
     run = await start_server(workers=2)
     answer = await run.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "model": "fake", "chunks_ms": [320, 640], "device": "cpu"}
+    about = {"model": "fake", "chunks_ms": [320, 640], "device": "cpu", "beam": 1}
+    assert answer.json() == {"status": "ready", **about}
     worker = run.pool.workers[1]
     worker.command = lambda address: ["/does/not/exist"]
     os.kill(worker.pid, signal.SIGKILL)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr.engine_kind import EngineKind
+from asr.language.fusion import make_search
 from asr.model_folder import load_model
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.recognizer import Recognizer
@@ -137,6 +139,33 @@ def test_another_worker_goes_on_from_keep_from(
     whole = expected(recogniser(CHUNK_MS, silence_ms=SILENCE_MS), sound)
     assert said(before + segments(second, 1)) == whole
     assert [s.segment for s in before + segments(second, 1)] == list(range(len(whole)))
+
+
+@pytest.mark.parametrize("kind", [EngineKind.xla, EngineKind.litert_int8])
+def test_a_beam_s_words_are_the_recogniser_s_though_a_worker_is_lost(
+    kind: EngineKind, model_folder: Path, sounds: list[np.ndarray]
+) -> None:
+    """Two streams in a batch, one of them lost midway: the slots keep every hypothesis apart."""
+    model, tokenizer = load_model(model_folder)
+    search = make_search(model_folder, model, tokenizer, 3)
+    slots = SlotEngine(model, [CHUNK_MS], 3, (2,), search, PhraseLists(tokenizer, 2, 50.0), kind)
+    recognizer = Recognizer(model_folder, CHUNK_MS, silence_ms=SILENCE_MS, beam=3, engine=kind)
+    lost, beside = sounds[4], sounds[1]
+    cut = len(lost) // 2
+    first = run(Worker(slots, tokenizer, Clock()), opened(1), audio(1, lost[:cut]))
+    before = segments(first, 1)
+    keep_from = max(a.keep_from for a in first if isinstance(a, Recognised))
+    messages = [opened(7, attention=True), opened(1, position=keep_from, segment=len(before))]
+    messages += [audio(7, beside), audio(1, lost[keep_from:]), Finish(stream=7), Finish(stream=1)]
+    second = run(Worker(slots, tokenizer, Clock()), *messages)
+    assert before and said(before + segments(second, 1)) == expected(recognizer, lost)
+    assert said(segments(second, 7)) == expected(recognizer, beside)
+    assert not any(a.looks for a in second if isinstance(a, Recognised))  # hypotheses look in different places
+    named = ("omega", "onto", "to")
+    messages = [opened(1, phrases=named), opened(2), audio(1, sounds[0]), audio(2, sounds[0])]
+    third = run(Worker(slots, tokenizer, Clock()), *messages, Finish(stream=1), Finish(stream=2))
+    assert set(named) & set(" ".join(segment.text for segment in segments(third, 1)).split())
+    assert said(segments(third, 2)) == expected(recognizer, sounds[0])
 
 
 def test_a_flush_does_not_reach_into_what_comes_after(worker: Worker, sounds: list[np.ndarray]) -> None:
