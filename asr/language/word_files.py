@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # version of the file's layout
 NAME = "words.npz"  # in a model folder
-FUSION = FusionWeights(lm_weight=0.35, ilm_weight=0.05, label_bonus=1.1)  # the best for the bundled model on dev
+FUSION = FusionWeights(lm_weight=0.55, ilm_weight=0.2, label_bonus=1.4)  # the best for the bundled model on dev
 FLOOR = -1e3  # nats, of probabilities of zero
 _ROWS = ("bigram_words", "bigram_starts"), ("trigram_words", "trigram_starts")
 _STEPS = ("log_probs", "backoffs", "bigram_log_probs", "bigram_backoffs", "trigram_log_probs")
