@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
-from asr.decoding.greedy import block_window, labels_limit
+from asr.decoding.greedy import OF_LABELS, block_window, labels_limit
 from asr.decoding.phrases import PhraseTables, after, biased
 from asr.transducer.model import Transducer
 
@@ -95,6 +95,12 @@ class BeamSearch:
             "seen": ops.zeros((batch,), "int32"),
         }
 
+    def nothing(self, batch: int, size: int) -> dict[str, Any]:
+        """What `block` gives, all zero, for `batch` streams and blocks of `size` frames."""
+        shape = batch, self.config.beam
+        found = {name: ops.zeros((*shape, labels_limit(size)), kind) for name, kind in OF_LABELS.items()}
+        return found | {"parents": ops.zeros(shape, "int32"), "scores": ops.zeros(shape), "end": ops.zeros((batch,))}
+
     def block(
         self,
         frames: Any,
@@ -154,7 +160,7 @@ class BeamSearch:
             "window": ops.where(active[:, None, None], window[:, size:], state["window"]),
             "seen": ops.where(active, ops.minimum(state["seen"] + size, self.model.joint.lookback), state["seen"]),
         }
-        out = {name: ended[name] for name in ("labels", "log_probs", "frames")}
+        out = {name: ended[name] for name in OF_LABELS}
         out["parents"] = ops.where(ops.logical_and(scores > NEVER / 2, active[:, None]), ended["parents"], -1)
         return following, out | {"scores": scores, "end": ended["end"][:, 0]}
 

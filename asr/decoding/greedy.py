@@ -15,6 +15,7 @@ from asr.transducer.model import Transducer
 # Labels at most in a block of 8 frames (640 ms); fast speech has about 5. What does not fit is said in the next block,
 # whose window reaches back; a looser limit lets a model that lost its place say things twice.
 MAX_LABELS = 7
+OF_LABELS = {"labels": "int32", "log_probs": "float32", "frames": "int32"}  # what decoding tells of each label
 
 
 def labels_limit(block: int) -> int:
@@ -53,6 +54,13 @@ class GreedySearch:
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: predictor, window before the block, frames seen, and place in the phrases."""
         return initial_state(self.model, batch)
+
+    def nothing(self, batch: int, size: int) -> dict[str, Any]:
+        """What `block` gives, all zero, for `batch` streams and blocks of `size` frames."""
+        joint, limit = self.model.joint, labels_limit(size)
+        found = {name: ops.zeros((batch, limit), kind) for name, kind in OF_LABELS.items()}
+        looks = ops.zeros((batch, limit, joint.weight_heads, joint.lookback + size))
+        return found | {"weights": looks, "end": ops.zeros((batch,)), "done": ops.zeros((batch,))}
 
     def block(
         self,

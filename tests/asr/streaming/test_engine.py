@@ -1,6 +1,7 @@
 """The compiled step: rows do not know of each other, state stays where no chunk came, and every mode agrees."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from asr.decoding.greedy import MAX_LABELS
+from asr.decoding.beam import BeamConfig, BeamSearch
+from asr.decoding.greedy import MAX_LABELS, GreedySearch
 from asr.errors import AsrError
 from asr.model_folder import load_model
-from asr.streaming.engine import Engine, chunk_frames, compiled
+from asr.streaming.engine import Engine, chunk_frames, compiled, decode_chunk
 
 OUTPUTS = ("labels", "log_probs", "frames", "end")
 CHUNK_MS = 1280  # two blocks a chunk
@@ -70,6 +72,29 @@ def test_a_stream_is_the_same_in_any_row_and_company(engine: Engine, make_audio:
         _, found = run(engine, {row: sounds[i] for row, i in enumerate(order)})
         for row, i in enumerate(order):
             check_same(row_of(found, row, counts[i]), alone[i])
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_chunk_of_many_blocks_is_searched_in_a_loop(
+    transducer: Any, monkeypatch: pytest.MonkeyPatch, beam: int
+) -> None:
+    """Block after block with the same results; the program holds the search once, not a copy for each block."""
+    search = GreedySearch(transducer) if beam == 1 else BeamSearch(transducer, BeamConfig(beam))
+    traced, block = [], search.block
+    monkeypatch.setattr(search, "block", lambda *given: traced.append(1) or block(*given))
+    decode = compiled(partial(decode_chunk, search), "compiled")
+    frames = np.random.default_rng(1).normal(size=(2, 32, transducer.config.dim)).astype(np.float32)
+    keys, valid = transducer.joint.frames(frames), np.array([32, 20], np.int32)
+    none = np.float32(0), None, np.zeros(2, np.int32)
+    _, found = decode(keys, search.initial_state(2), valid, *none)
+    assert len(traced) == 1
+    state = search.initial_state(2)
+    for n in range(4):
+        state, expected = decode(keys[:, 8 * n : 8 * n + 8], state, np.clip(valid - 8 * n, 0, 8), *none)
+        for name, value in expected.items():
+            value = np.asarray(value)[:, 0] + (8 * n if name == "frames" else 0)
+            np.testing.assert_allclose(found[name][:, n], value, atol=1e-4)
+    assert (np.asarray(found["labels"]) >= 0).any()
 
 
 def test_a_used_row_is_as_new(engine: Engine, make_audio: Callable) -> None:
