@@ -71,7 +71,7 @@ def attend_file(
     _kind(output)
     wanted = round(seconds * SAMPLE_RATE)
     samples = np.concatenate(list(islice(read_blocks(file, SAMPLE_RATE), math.ceil(seconds))))[:wanted]
-    attended = Recognizer(model, chunk_ms).attend(samples)
+    attended = Recognizer(model, chunk_ms, beam=1).attend(samples)
     draw_attention(attended, output, f"{file.name}, chunks of {chunk_ms} ms", words=words, heads=heads)
     return attended.transcript.text
 

@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("attention-rules.png"))
     parser.add_argument("--model", type=Path, help="model folder; default: the bundled model")
     options = parser.parse_args(arguments)
-    recognizer = Recognizer(options.model, FRAMES_PER_STEP * MAX_BLOCK * 10)
+    recognizer = Recognizer(options.model, FRAMES_PER_STEP * MAX_BLOCK * 10, beam=1)
     attended = recognizer.attend(np.concatenate(list(read_blocks(options.file, SAMPLE_RATE))))
     if len(attended.transcript.segments) != 1:
         found = len(attended.transcript.segments)

@@ -51,7 +51,10 @@ ChunkOption = Annotated[
 
 EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What computes: docs/engines.md.")]
 
-BeamOption = Annotated[int, typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; 1: greedy.")]
+BeamOption = Annotated[
+    int | None,
+    typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; 1: greedy; default: the model's."),
+]
 LmWeightOption = Annotated[
     float | None,
     typer.Option("--lm-weight", min=0.0, help="Of the language model in a beam; default: as stored with it; 0: none."),
@@ -70,7 +73,7 @@ def transcribe(
     output: Annotated[Path | None, typer.Option(help="Folder of the results; default: standard output.")] = None,
     model: ModelOption = None,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Files at a time.")] = 8,
-    beam: BeamOption = 1,
+    beam: BeamOption = None,
     lm_weight: LmWeightOption = None,
     ilm_weight: IlmWeightOption = None,
     phrases: Annotated[
@@ -117,7 +120,7 @@ def evaluate(
     batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
     beam: Annotated[
         list[int] | None,
-        typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; default: 1, greedy."),
+        typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; 1: greedy; default: the model's."),
     ] = None,
     lm_weight: LmWeightOption = None,
     ilm_weight: IlmWeightOption = None,
@@ -162,7 +165,7 @@ def evaluate(
     with quick_start():
         from asr.scoring import score_manifest
 
-        chunk, hypotheses = (*chunks, 640)[0], (*(beam or ()), 1)[0]
+        chunk, hypotheses = (*chunks, 640)[0], (*(beam or ()), None)[0]
         results = score_manifest(manifest, split, chunk, model, batch, texts, hypotheses, lm_weight, ilm_weight, engine)
     if format is Format.json:
         print(json.dumps(results, indent=1))

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from asr.config import ModelConfig, from_dict
 from asr.decoding.words import WordRule
+from asr.engine_kind import MAX_BEAM
 from asr.errors import CheckpointError, ConfigError
 from asr.tokenizer import Tokenizer, read_tokenizer
 
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
     from asr.transducer.model import Transducer
 
 FORMAT = 1  # version of the folder's layout
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a model is decoded unless told otherwise: `decoding` in its config.json.
+
+    Attributes:
+        beam: Hypotheses of the search; 1: greedy.
+    """
+
+    beam: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a beam that cannot be served."""
+        if not 1 <= self.beam <= MAX_BEAM:
+            raise ConfigError(f"beam: expected 1 to {MAX_BEAM}, got {self.beam}")
 
 
 def bundled_model() -> Path:
@@ -37,7 +55,7 @@ def save_model(
         config: Sizes.
         tokenizer: Wordpieces.
         weights: Variables by path, written as float16.
-        about: What else to keep in the configuration: name, training.
+        about: What else to keep in the configuration: name, training, words, decoding.
     """
     from asr.training.checkpoint import save_arrays
 
@@ -118,6 +136,15 @@ def save_word_rule(folder: Path, rule: WordRule) -> None:
     """Writes how a model's labels become word times and confidences into its folder; raises as `read_config`."""
     config, about = read_config(folder)
     _write_config(folder, config, about | {"words": dataclasses.asdict(rule)})
+
+
+def default_beam(folder: Path) -> int:
+    """Hypotheses with which a model is decoded unless told otherwise; raises as `read_config`."""
+    _, about = read_config(folder)
+    try:
+        return from_dict(Decoding, about.get("decoding", {})).beam
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: decoding: {error}") from error
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def score_manifest(
     model: Path | None,
     batch: int,
     texts: Path | None,
-    beam: int = 1,
+    beam: int | None = None,
     lm_weight: float | None = None,
     ilm_weight: float | None = None,
     engine: EngineKind = EngineKind.xla,
@@ -36,7 +36,7 @@ def score_manifest(
         model: Model folder; None: the bundled model.
         batch: Utterances at a time.
         texts: Where to write ids, references and hypotheses, as JSONL; None: nowhere.
-        beam: Hypotheses of the search; 1: greedy.
+        beam: As `Recognizer` takes it.
         lm_weight: As `Recognizer` takes it.
         ilm_weight: As `Recognizer` takes it.
         engine: What computes the steps.

@@ -14,7 +14,7 @@ from asr.audio.files import probe, read_blocks
 from asr.decoding.phrases import PHRASE_WEIGHT
 from asr.engine_kind import EngineKind
 from asr.formats import format_transcript
-from asr.model_folder import bundled_model
+from asr.model_folder import bundled_model, default_beam
 from asr.output import ResultFolder
 from asr.streaming.batch import recognise_all
 from asr.streaming.recognizer import Recognizer
@@ -29,7 +29,7 @@ def transcribe_files(
     output: Path | None,
     model: Path | None,
     batch: int,
-    beam: int = 1,
+    beam: int | None = None,
     lm_weight: float | None = None,
     ilm_weight: float | None = None,
     phrases: Sequence[str] = (),
@@ -45,7 +45,7 @@ def transcribe_files(
         output: Folder of the results; None: standard output, in the order of the files.
         model: Model folder; None: the bundled model.
         batch: Files at a time.
-        beam: Hypotheses of the search; 1: greedy.
+        beam: As `Recognizer` takes it.
         lm_weight: As `Recognizer` takes it.
         ilm_weight: As `Recognizer` takes it.
         phrases: Names and terms to favour.
@@ -61,6 +61,7 @@ def transcribe_files(
     """
     console = Console(stderr=True)
     folder = model or bundled_model()
+    beam = default_beam(folder) if beam is None else beam
     settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder), "beam": [beam, lm_weight, ilm_weight]}
     settings["phrases"] = [*phrases, phrase_weight] if phrases else []
     settings |= {"engine": engine.value} if engine is not EngineKind.xla else {}

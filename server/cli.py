@@ -46,7 +46,9 @@ def serve(
     workers: Annotated[int, option("Inference processes.", "workers")] = Settings.workers,
     batch: Annotated[int, option("Most streams computed at a time, per process.", "batch")] = Settings.batch,
     engine: Annotated[EngineKind, option("What computes: docs/engines.md.", "engine")] = Settings.engine,
-    beam: Annotated[int, option("Hypotheses of the search; 1: greedy.", "beam")] = Settings.beam,
+    beam: Annotated[
+        int | None, option("Hypotheses of the search; 1: greedy; default: the model's.", "beam")
+    ] = Settings.beam,
     log_format: Annotated[LogFormat, option("For machines or for people.", "log-format")] = Settings.log_format,
     auth_tokens_file: Annotated[
         Path | None, file("Names and SHA-256 of the tokens that are admitted.", "auth-tokens-file")

@@ -31,7 +31,7 @@ class Settings:
         workers: Inference worker processes.
         batch: Streams computed at a time, at most, in each worker.
         engine: What computes the steps.
-        beam: Hypotheses of the search; 1: greedy.
+        beam: Hypotheses of the search; 1: greedy; None: as the model folder says.
         auth_tokens_file: File of the tokens that are admitted (see `server.app.auth`); without it everybody is.
         streams_per_token: Sessions that one token may have at a time; 0 for no limit but `max_streams`.
         origins: Origins of browser pages that are admitted, "*" for all; when empty, the server's own.
@@ -58,7 +58,7 @@ class Settings:
     workers: int = 1
     batch: int = 32
     engine: EngineKind = EngineKind.xla
-    beam: int = 1
+    beam: int | None = None
     auth_tokens_file: Path | None = None
     streams_per_token: int = 0
     origins: tuple[str, ...] = ()
@@ -115,7 +115,8 @@ class Settings:
         _check_int("max_streams", self.max_streams, 1, 100_000)
         _check_int("workers", self.workers, 1, 256)
         _check_int("batch", self.batch, 1, 4096)
-        _check_int("beam", self.beam, 1, MAX_BEAM)
+        if self.beam is not None:
+            _check_int("beam", self.beam, 1, MAX_BEAM)
         _check_int("streams_per_token", self.streams_per_token, 0, 100_000)
         _check_int("events", self.events, 16, 1_000_000)
         _check_int("frame_bytes", self.frame_bytes, 1024, 64 * 1024 * 1024)

@@ -44,7 +44,8 @@ def calibrate(
         AsrError: if there are too few words, or pocketsphinx is not installed.
     """
     utterances = [u for u in read_manifest(manifest, splits=splits) if u.text][::every]
-    aligner, recognizer, measures = Aligner(), Recognizer(model, chunk_ms, streams=batch), WordMeasures()
+    recognizer = Recognizer(model, chunk_ms, streams=batch)
+    aligner, measures = Aligner(), WordMeasures()
     recognizer.transducer.word_rule = WordRule()  # what is measured is what the model itself says
     with Progress(console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("listening", total=len(utterances))

@@ -9,6 +9,7 @@ Example:
     print(stream.finish().text)
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,9 +24,9 @@ from asr.engine_kind import EngineKind, engine_kind
 from asr.errors import AsrError
 from asr.features import log_mel
 from asr.language.fusion import make_search
-from asr.model_folder import bundled_model, load_model
+from asr.model_folder import bundled_model, default_beam, load_model
 from asr.streaming.attended import Attended, window_patterns
-from asr.streaming.engines import make_engine
+from asr.streaming.engines import AnyEngine, make_engine
 from asr.streaming.events import Event, Final
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.stream import StreamState
@@ -44,7 +45,7 @@ class Recognizer:
         silence_ms: Silence after a word that ends a segment, and with it what the model remembers; 0: only the
             stream's end does.
         mode: How the step runs: see `Engine`.
-        beam: Hypotheses of the search; 1: greedy.
+        beam: Hypotheses of the search; 1: greedy; None: as the model folder says, else greedy.
         lm_weight: Of the model folder's language model in a beam search; None: as stored with it; 0: it is not used.
         ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
         phrase_weight: Bonus of each wordpiece of the streams' phrases, in nats.
@@ -62,7 +63,7 @@ class Recognizer:
         streams: int = 1,
         silence_ms: int = 800,
         mode: str = "compiled",
-        beam: int = 1,
+        beam: int | None = None,
         lm_weight: float | None = None,
         ilm_weight: float | None = None,
         phrase_weight: float = PHRASE_WEIGHT,
@@ -76,11 +77,18 @@ class Recognizer:
         folder = Path(model) if model is not None else bundled_model()
         self.transducer, self.tokenizer = load_model(folder)
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
+        beam = default_beam(folder) if beam is None else beam
         search = make_search(folder, self.transducer, self.tokenizer, beam, lm_weight, ilm_weight)
-        self.engine = make_engine(engine_kind(engine), self.transducer, chunk_ms, streams, mode, search)
-        self._state = self.engine.initial_state()
-        self._rows: list[Stream | None] = [None] * streams
+        self._kind, self._mode = engine_kind(engine), mode
+        self._greedy: Recognizer | None = None  # with a beam, for `attend`
         self._phrases = PhraseLists(self.tokenizer, 0, phrase_weight)
+        self._use(make_engine(self._kind, self.transducer, chunk_ms, streams, mode, search))
+
+    def _use(self, engine: AnyEngine) -> None:
+        """Takes an engine, all of whose streams are free."""
+        self.engine = engine
+        self._state = engine.initial_state()
+        self._rows: list[Stream | None] = [None] * engine.rows
 
     def warm_up(self) -> None:
         """Compiles the step; no stream's state changes."""
@@ -136,14 +144,20 @@ class Recognizer:
     def attend(self, samples: NDArray[np.float32]) -> Attended:
         """Recognises a recording and tells where the model looked.
 
+        Always greedily, with the words of that: hypotheses of a beam look in different places.
+
         Args:
             samples: [n] mono float at 16 kHz.
 
         Raises:
-            AsrError: with a beam, or if all streams are in use.
+            AsrError: if all streams are in use.
         """
         if isinstance(self.engine.search, BeamSearch):
-            raise AsrError("attend: expected greedy decoding (beam = 1): hypotheses of a beam look in different places")
+            if self._greedy is None:
+                self._greedy = copy.copy(self)
+                self._greedy._use(make_engine(self._kind, self.transducer, self.chunk_ms, 1, self._mode))
+            self._greedy.silence_ms = self.silence_ms
+            return self._greedy.attend(samples)
         with self.stream() as stream:
             stream.state = StreamState(self.tokenizer, self.engine, self.silence_ms, watched=True)
             stream.accept(samples)

@@ -1,6 +1,7 @@
 """Word error rate on development data during training, decoding whole recordings in batches.
 
-The words are those that streaming would give at the same chunk size (a test holds the two together).
+Decoded greedily, whatever beam the model will be used with. The words are those that streaming would give
+so at the same chunk size (a test holds the two together).
 """
 
 from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from asr.config import ModelConfig, from_dict
 from asr.errors import CheckpointError
-from asr.model_folder import save_model
+from asr.model_folder import read_config, save_model
 from asr.tokenizer import read_tokenizer
 from asr.training.checkpoint import checkpoint_path, checkpoint_steps, load_arrays, part
 
@@ -36,7 +36,7 @@ def average_checkpoints(paths: Sequence[Path]) -> tuple[dict[str, NDArray[Any]],
 
 
 def export_run(run: Path, output: Path, average: int = 1) -> None:
-    """Writes a model folder from a run.
+    """Writes a model folder from a run. Over an older model it keeps what that says of its decoding.
 
     Args:
         run: Folder of a training run.
@@ -51,5 +51,7 @@ def export_run(run: Path, output: Path, average: int = 1) -> None:
         raise CheckpointError(f"{run}: expected {average} checkpoints, found {len(steps)}")
     weights, meta = average_checkpoints([checkpoint_path(run, step) for step in steps[-average:]])
     about = {"name": output.name, "step": meta["step"], "hours_heard": round(meta["audio_seconds"] / 3600, 1)}
+    if (output / "config.json").is_file():
+        about |= {name: value for name, value in read_config(output)[1].items() if name == "decoding"}
     config = from_dict(ModelConfig, meta["model"])
     save_model(output, config, read_tokenizer(run / "tokenizer.model"), weights, about)

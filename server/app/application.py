@@ -87,7 +87,7 @@ def worker_options(settings: Settings) -> list[str]:
     for chunk_ms in settings.chunks_ms:
         options += ["--chunks-ms", str(chunk_ms)]
     options += ["--slots", str(settings.slots), "--batch", str(settings.batch), "--engine", settings.engine.value]
-    return [*options, "--beam", str(settings.beam)]
+    return options if settings.beam is None else [*options, "--beam", str(settings.beam)]
 
 
 def _show(metrics: Metrics, settings: Settings, pool: Pool, sessions: Sessions, streaming: Streaming) -> None:

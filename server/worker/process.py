@@ -12,7 +12,7 @@ import zmq
 
 from asr.engine_kind import EngineKind
 from asr.language.fusion import make_search
-from asr.model_folder import bundled_model, load_model
+from asr.model_folder import bundled_model, default_beam, load_model
 from asr.program_cache import ProgramCache
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.slots import SlotEngine
@@ -38,7 +38,7 @@ class Options:
         slots: Streams at most.
         batch: Streams in a step at most.
         engine: What computes the steps.
-        beam: Hypotheses of the search; 1: greedy.
+        beam: Hypotheses of the search; 1: greedy; None: as the model folder says.
     """
 
     connect: str
@@ -47,7 +47,7 @@ class Options:
     slots: int
     batch: int
     engine: EngineKind = EngineKind.xla
-    beam: int = 1
+    beam: int | None = None
 
 
 def batch_sizes(largest: int, engine: EngineKind = EngineKind.xla) -> list[int]:
@@ -78,7 +78,8 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
     model, tokenizer = load_model(folder)
     batches = batch_sizes(min(options.batch, options.slots), options.engine)
     phrases = PhraseLists(tokenizer)
-    search = make_search(folder, model, tokenizer, options.beam)
+    beam = default_beam(folder) if options.beam is None else options.beam
+    search = make_search(folder, model, tokenizer, beam)
     # LiteRT's threads wait for one another by spinning, and one each for several workers does more (docs/engines.md).
     engine = SlotEngine(
         model, options.chunks_ms, options.slots, batches, search, phrases, kind=options.engine, threads=1
@@ -93,7 +94,7 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
         slots=options.slots,
         lookahead_ms=engine.lookahead_ms,
         device=_device(),
-        beam=options.beam,
+        beam=beam,
     )
     socket.send(messages.encode(started))
     rest.start()

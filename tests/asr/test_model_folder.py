@@ -14,8 +14,12 @@ import pytest
 
 from asr import model_folder as module
 from asr.config import ModelConfig
+from asr.decoding.beam import BeamSearch
+from asr.decoding.greedy import GreedySearch
+from asr.decoding.words import WordRule
 from asr.errors import CheckpointError
-from asr.model_folder import load_model, read_config, save_model
+from asr.model_folder import default_beam, load_model, read_config, save_model, save_word_rule
+from asr.streaming.recognizer import Recognizer
 from asr.tokenizer import Tokenizer, train_tokenizer
 from asr.training.checkpoint import weights_of
 from asr.transducer.model import Transducer
@@ -45,6 +49,41 @@ def test_a_model_comes_back_in_half_precision(
     assert sorted(path.name for path in saved.iterdir()) == ["config.json", "tokenizer.model", "weights.npz"]
     count = sum(value.size for value in expected.values())
     assert (saved / "weights.npz").stat().st_size < 2 * count + 500 * len(expected)  # bytes: two a weight, and names
+
+
+def test_a_folder_names_its_beam(saved: Path, tiny: ModelConfig, make_model: Callable, tokenizer: Tokenizer) -> None:
+    assert default_beam(saved) == 1
+    about = {"name": "x", "decoding": {"beam": 4}}
+    save_model(saved, tiny, tokenizer, weights_of(make_model(0).variables), about)
+    save_word_rule(saved, WordRule())
+    assert default_beam(saved) == 4
+    assert isinstance(Recognizer(saved).engine.search, BeamSearch)
+    assert isinstance(Recognizer(saved, beam=1).engine.search, GreedySearch)
+
+
+def test_the_bundled_model_is_searched_with_a_beam() -> None:
+    assert default_beam(module.bundled_model()) == 8
+
+
+@pytest.mark.parametrize(
+    ("decoding", "message"),
+    [
+        ({"beam": 0}, "decoding: beam: expected 1 to 32, got 0"),
+        ({"beam": "wide"}, "decoding: beam: expected"),
+        ({"bean": 8}, "decoding: unknown key bean"),
+    ],
+)
+def test_a_beam_that_cannot_be_is_told(
+    tiny: ModelConfig,
+    make_model: Callable,
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+    decoding: dict[str, object],
+    message: str,
+) -> None:
+    save_model(tmp_path, tiny, tokenizer, weights_of(make_model(0).variables), {"decoding": decoding})
+    with pytest.raises(CheckpointError, match=message):
+        default_beam(tmp_path)
 
 
 def test_a_model_computes_in_single_precision_whatever_trained_before(saved: Path, mel: Callable) -> None:

@@ -97,7 +97,7 @@ def _length(results: "Results", options: argparse.Namespace) -> None:
     from asr.streaming.recognizer import Recognizer
     from tests.bench.length import linearity
 
-    results.linear = linearity(Recognizer(chunk_ms=640, engine=options.engine), 120.0, 1200.0)
+    results.linear = linearity(Recognizer(chunk_ms=640, engine=options.engine, beam=1), 120.0, 1200.0)
 
 
 def _peer(results: "Results", options: argparse.Namespace) -> None:

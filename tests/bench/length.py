@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--chunk-ms", type=int, default=640)
     parser.add_argument("--engine", default="xla")
     options = parser.parse_args(arguments)
-    recognizer = Recognizer(chunk_ms=options.chunk_ms, engine=options.engine)
+    recognizer = Recognizer(chunk_ms=options.chunk_ms, engine=options.engine, beam=1)
     print(json.dumps(linearity(recognizer, 120.0, 3600.0 * options.hours)))
 
 

@@ -39,7 +39,7 @@ def compare(manifest: Path = SAMPLES, engine: EngineKind = EngineKind.xla, chunk
     utterances = [u for u in read_manifest(manifest) if u.text]
     audio = [load_audio(Path(u.audio)) for u in utterances]
     references = [u.transcript for u in utterances]
-    recognizer = Recognizer(chunk_ms=chunk_ms, engine=engine)
+    recognizer = Recognizer(chunk_ms=chunk_ms, engine=engine, beam=1)
     recognizer.warm_up()
     ours = f"earshot {engine}, {chunk_ms} ms"
     found = [_measured(ours, lambda samples: recognizer.transcribe(samples).text, audio, references)]

@@ -149,6 +149,7 @@ async def bench_service(
     room = max(plan.ladder) + round(LINGER_S)  # a session that just ended may still hold its slot
     options += ["--max-streams", str(room), "--batch", str(plan.batch)]
     options += ["--workers", str(workers)]
+    options += ["--beam", "1"]  # the figures are of greedy decoding
     options += ["--engine", engine.value] if engine is not EngineKind.xla else []
     found: dict[int, dict[str, Any]] = {}
     begin = time.monotonic()

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from asr.attention.windowed import chunk_mask
-from asr.errors import AsrError
+from asr.decoding.beam import BeamSearch
 from asr.features import log_mel
 from asr.streaming.recognizer import Recognizer
 
@@ -68,6 +68,14 @@ def test_very_short_audio_has_no_pattern(recognizer: Recognizer) -> None:
     assert attended.encoder == {} and len(attended.frames) == 5
 
 
-def test_a_beam_is_refused(model_folder: Path) -> None:
-    with pytest.raises(AsrError, match="attend: expected greedy decoding"):
-        Recognizer(model_folder, 320, beam=2).attend(np.zeros(16_000, np.float32))
+def test_with_a_beam_it_decodes_greedily(
+    model_folder: Path, recognizer: Recognizer, make_audio: Callable[..., np.ndarray]
+) -> None:
+    samples = make_audio(3.0, 4)
+    searching = Recognizer(model_folder, 320, beam=3)
+    found, expected = searching.attend(samples), recognizer.attend(samples)
+    assert found.transcript == expected.transcript
+    for look, other in zip(found.looks, expected.looks, strict=True):
+        assert look.labels == other.labels
+        np.testing.assert_allclose(look.weights, other.weights, atol=1e-5)
+    assert isinstance(searching.engine.search, BeamSearch)

@@ -1,6 +1,7 @@
 """A run's checkpoints as a model folder: what is averaged, and that it comes back."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,3 +95,12 @@ def test_a_damaged_run_leaves_no_model(run: Path, tmp_path: Path, what: str) -> 
     with pytest.raises(CheckpointError, match="No such file" if what == "tokenizer" else "damaged"):
         export_run(run, tmp_path / "made")
     assert not (tmp_path / "made").exists()
+
+
+def test_an_export_over_a_model_keeps_how_it_is_decoded(run: Path, tmp_path: Path) -> None:
+    export_run(run, tmp_path / "made")
+    path = tmp_path / "made" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoding": {"beam": 4}, "hours_heard": 0.5}))
+    export_run(run, tmp_path / "made")
+    kept = {"format": 1, "name": "made", "step": 20, "hours_heard": 2.0, "decoding": {"beam": 4}}
+    assert read_config(tmp_path / "made")[1] == kept

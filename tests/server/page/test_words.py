@@ -1,4 +1,7 @@
-"""The page with the bundled model, from microphone or file to words: those of `asr transcribe`. And where it looked."""
+"""The page with the bundled model, from microphone or file to words: those of `asr transcribe`. And where it looked.
+
+Greedily: a beam has no picture of where it looked.
+"""
 
 import asyncio
 import os
@@ -31,7 +34,9 @@ async def run() -> AsyncIterator[Running]:
     """The service with the bundled model, warm."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
-        settings = Settings(port=0, chunks_ms=(CHUNK_MS,), max_streams=2, batch=1, ping_s=LOAD_S, backlog_s=LOAD_S)
+        settings = Settings(
+            port=0, chunks_ms=(CHUNK_MS,), max_streams=2, batch=1, beam=1, ping_s=LOAD_S, backlog_s=LOAD_S
+        )
         running = await start_running(settings, None, wait_s=LOAD_S)
         yield running
         await stop_running(running)
@@ -53,7 +58,7 @@ async def page(browser: Any, run: Running) -> AsyncIterator[Any]:
 
 def transcribed(file: Path) -> str:
     """What the command makes of a file."""
-    command = [sys.executable, "-m", "asr.cli", "transcribe", str(file), "--chunk-ms", str(CHUNK_MS)]
+    command = [sys.executable, "-m", "asr.cli", "transcribe", str(file), "--chunk-ms", str(CHUNK_MS), "--beam", "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=file.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
