@@ -153,7 +153,7 @@ def test_a_model_that_cannot_be_read_is_named(
     command = ("transcribe", sounds[0], "--output", tmp_path / "out")
     status, out, err = run(*command, model=model)
     assert (status, out) == (2, "") and err.startswith("error: ") and message in err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_transcribe_without_a_model(run: Callable, sounds: list[Path], tmp_path: Path) -> None:
