@@ -234,6 +234,8 @@ class TrainConfig:
         schedule: Optimiser and schedule.
         start_from: A model folder or a run's checkpoint whose weights the run starts from; empty: random.
         start_parts: Parts of the model whose weights are taken from there: "encoder", "predictor", …; empty: all.
+        start_without: Layers whose weights are not taken from there, wherever in those parts they stand: "attention" is
+            that of every encoder layer.
         trained: Parts of the model that are trained, the others stay as they started; empty: all.
     """
 
@@ -244,6 +246,7 @@ class TrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     start_from: str = ""
     start_parts: tuple[str, ...] = ()
+    start_without: tuple[str, ...] = ()
     trained: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

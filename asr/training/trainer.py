@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,19 @@ class Trainer:
         arrays, _ = load_arrays(path / "weights.npz" if path.is_dir() else path)
         weights = weights_of(self.model.variables)  # heads that the other run did not have stay as they are
         taken = arrays if path.is_dir() else part(arrays, "weights") | part(arrays, "average")
-        parts = self.config.start_parts
-        weights |= {name: value for name, value in taken.items() if not parts or name.split("/")[0] in parts}
+        weights |= {name: taken[name] for name in _taken(taken, self.config)}
         assign_weights(self.model.variables, weights, str(path))
         log.info("started from %s", path)
+
+
+def _taken(names: Iterable[str], config: TrainConfig) -> list[str]:
+    """Which weights, of these of where the run starts, it takes from there."""
+    layers = {name: name.split("/")[:-1] for name in names}
+    for unwanted in config.start_without:
+        if not any(unwanted in path for path in layers.values()):
+            raise ConfigError(f"start_without: expected layers of what the run starts from, got {unwanted!r}")
+    parts, without = config.start_parts, set(config.start_without)
+    return [name for name, path in layers.items() if (not parts or path[0] in parts) and not without.intersection(path)]
 
 
 def _freeze(model: keras.Model, trained: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
-"""The benchmark of mechanisms runs each of them and writes what it prints."""
+"""The benchmark of mechanisms runs each of them and writes what it prints; the guide compares each of them."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ from asr import bench_attention
 from asr.bench_attention import SYMBOLS, block_function, main
 from asr.config import BLOCK_ATTENTIONS, ENCODER_ATTENTIONS, ModelConfig
 from asr.transducer.joint import BlockJoint
+
+GUIDE = Path(bench_attention.__file__).parents[1] / "docs" / "attention.md"
+
+
+@pytest.mark.parametrize("name", [*BLOCK_ATTENTIONS, *ENCODER_ATTENTIONS])
+def test_the_guide_has_a_word_error_rate_of_every_mechanism(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \| \**\d\d\.\d %\** \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_benchmark_scores_what_the_joint_scores() -> None:

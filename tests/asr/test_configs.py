@@ -24,8 +24,8 @@ def test_the_language_models_configuration_parses() -> None:
     assert [text.times for text in config.texts] == [1, 3]
 
 
-def test_the_four_sizes_and_the_comparison_are_there() -> None:
-    assert NAMES == ["attention", "base", "large", "small", "tiny"]
+def test_the_four_sizes_and_the_comparisons_are_there() -> None:
+    assert NAMES == ["attention", "base", "encoder-attention", "large", "small", "tiny"]
 
 
 @pytest.mark.parametrize("name", NAMES)

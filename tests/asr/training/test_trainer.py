@@ -159,6 +159,22 @@ def test_a_new_joint_is_trained_on_a_frozen_encoder(
     assert float(rows(tmp_path / "dev.csv")[-1]["transducer"]) <= 0.4
 
 
+def test_a_run_may_start_without_some_layers(
+    finished: Path, toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    """Here with areas in every layer of the encoder, whose attention starts anew."""
+    start = checkpoint_path(finished, STEPS)
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    config = make_config(model={"encoder_attention": "area"})
+    config = dataclasses.replace(config, start_from=str(start), start_without=("attention",))
+    taken = part(load_arrays(start)[0], "average")
+    found = weights_of(Trainer(config, toy, tmp_path).model.trainable_variables)
+    anew = {name for name, value in found.items() if not np.array_equal(value, taken[name])}
+    assert anew == {f"encoder/{n}0/attention/{w}" for n in ("lower", "upper") for w in ("qkv", "output")}
+    with pytest.raises(ConfigError, match="start_without: expected layers of what the run starts from, got 'qkv'"):
+        Trainer(dataclasses.replace(config, start_without=("attention", "qkv")), toy, tmp_path)
+
+
 def test_only_parts_that_the_model_has_can_be_trained(
     toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, finished: Path
 ) -> None:
