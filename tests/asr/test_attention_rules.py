@@ -77,7 +77,7 @@ def test_a_panel_for_each_rule(energies: np.ndarray, tmp_path: Path) -> None:
 
 def test_silence_has_nothing_to_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = Attended(np.zeros((100, 80), np.float32), Transcript((), 1000), (), {})
-    monkeypatch.setattr(Recognizer, "__init__", lambda *_: None)
+    monkeypatch.setattr(Recognizer, "__init__", lambda *_, **__: None)
     monkeypatch.setattr(Recognizer, "attend", lambda _, samples: heard)
     soundfile.write(tmp_path / "a.wav", np.zeros(16_000, np.float32), 16_000)
     with pytest.raises(AsrError, match="expected words without a long pause between them, got 0 segments"):
