@@ -167,7 +167,8 @@ class ConformerLayer(keras.layers.Layer):
     def _branch_weight(self, x: Any, weight: float, training: bool) -> Any:
         """The residual branch's weight, [B, 1, 1 or D] when recordings may skip it or channels of it, else a scalar.
 
-        One mask for all times is part of the residual sum; one for each frame took a tenth of a training step.
+        One mask for all times is part of the residual sum; one for each frame is a pass of its own, and as many random
+        numbers as values.
         """
         kept = ops.convert_to_tensor(weight, "float32")
         for rate, size in ((self.drop_path, 1), (self.dropout, self.dim)):

@@ -1,7 +1,7 @@
 """`asr mix`: models that started from one another, as one model: the weighted mean of their weights.
 
 Wortsman et al. 2022 (2203.05482, "Model soups"): fine-tuned from one model, others lie in one valley with it, and their
-mean often errs less than the best of them. A part that has grown together with another, as a joint with its predictor,
+mean often errs less than the best of them. A part that has grown together with another, as a joint with its encoder,
 can do worse as a mean; it may be taken from the first model alone.
 """
 

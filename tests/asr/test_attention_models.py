@@ -21,7 +21,6 @@ def attended(labels: int) -> Attended:
 
 @pytest.mark.parametrize("count", [1, COLUMNS + 2])
 def test_a_panel_for_each_model(count: int, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     draw_models({f"model {n}": attended(n) for n in range(count)}, tmp_path / "a.svg")
     text = (tmp_path / "a.svg").read_text()
     assert all(f"<!-- model {n} -->" in text for n in range(count))
@@ -31,11 +30,14 @@ def test_a_panel_for_each_model(count: int, tmp_path: Path) -> None:
 def test_every_model_hears_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
-    heard = []
-    monkeypatch.setattr(Recognizer, "__init__", lambda self, model, mode: heard.append(model.name))
-    monkeypatch.setattr(Recognizer, "attend", lambda self, samples: attended(len(samples) // 8000))
-    soundfile.write(tmp_path / "a.wav", np.zeros(16_000, np.float32), 16_000)
+    models, heard = [], []
+    monkeypatch.setattr(Recognizer, "__init__", lambda self, model, mode: models.append(model.name))
+    monkeypatch.setattr(
+        Recognizer, "attend", lambda self, samples: heard.append(samples) or attended(len(samples) // 8000)
+    )
+    sound = np.linspace(-0.5, 0.5, 16_000, dtype=np.float32)
+    soundfile.write(tmp_path / "a.wav", sound, 16_000, subtype="FLOAT")
     main([str(tmp_path / "a.wav"), "models/dot", "models/area", "--output", str(tmp_path / "a.png")])
-    assert heard == ["dot", "area"] and (tmp_path / "a.png").stat().st_size
+    assert models == ["dot", "area"] and (tmp_path / "a.png").stat().st_size
     assert capsys.readouterr().out == "dot: \narea: \n"
+    np.testing.assert_allclose(heard, [sound, sound], atol=1e-6)

@@ -14,7 +14,6 @@ from asr.streaming.attended import Attended, WindowPattern
 from asr.streaming.looks import BlockLook
 from asr.transcript import Transcript, Word, segment_of
 
-pytest.importorskip("matplotlib")
 HEADS, FRAMES = 2, 6
 
 

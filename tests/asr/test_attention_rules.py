@@ -67,7 +67,6 @@ def test_energies_are_those_of_the_joints_heads(frames: int, make_model: Callabl
 
 
 def test_a_panel_for_each_rule(energies: np.ndarray, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     look = BlockLook(0, 640, ("▁a",) * LABELS, np.full((LABELS, 2, 12), 1 / 12, np.float32), 0.9)
     attended = Attended(np.zeros((320, 80), np.float32), Transcript((), 3200), (look,), {})
     draw_rules(attended, energies, tmp_path / "a.svg")

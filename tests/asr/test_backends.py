@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, make_model: Callable) -> tuple[dict[str, Any], dict[str, Any]]:
     """Results here and on JAX, in a process of its own: Keras has one backend a process."""
-    pytest.importorskip("jax")
     specification = importlib.util.spec_from_file_location("model_on_backend", SCRIPT)
     assert specification is not None and specification.loader is not None
     script = importlib.util.module_from_spec(specification)

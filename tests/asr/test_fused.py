@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from asr.fused import fused
-
-tf = pytest.importorskip("tensorflow")
 
 
 def chain(x: Any, y: Any) -> Any:

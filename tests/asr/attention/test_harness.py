@@ -238,7 +238,6 @@ def test_saved_models_load_and_learn(name: str, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def on_jax(folder: Path) -> dict[str, np.ndarray]:
     """What the same files give on JAX, in a process of its own: Keras has one backend a process."""
-    pytest.importorskip("jax")
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling is most of the time
     command = [sys.executable, str(HERE / "on_jax.py"), str(folder), str(folder / "out.npz")]

@@ -4,17 +4,14 @@ import os
 import runpy
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 SCRIPT = Path(__file__).with_name("on_backend.py")
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX")
 def test_jax_gives_what_tensorflow_gives(tmp_path):
     rng = np.random.default_rng(1)
     arcs = {name: np.log(rng.uniform(0.02, 0.98, (3, 6, 8))) for name in ("label", "end")}

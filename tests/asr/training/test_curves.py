@@ -40,7 +40,6 @@ def test_a_loss_that_was_off_leaves_a_gap() -> None:
 
 
 def test_the_command_draws_a_picture(runs: list[Path], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     picture = tmp_path / "curves.png"
     with pytest.raises(SystemExit) as stopped:
         main(["curves", *map(str, runs), "--output", str(picture)])
@@ -62,6 +61,5 @@ def test_other_tables_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_an_unknown_kind_of_picture_is_refused(runs: list[Path], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     with pytest.raises(AsrError, match=r"curves\.doc: expected a name that ends in \.png, \.svg or \.pdf"):
         draw_curves(runs, tmp_path / "curves.doc")

@@ -19,8 +19,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     """Steps and values by tag, as TensorBoard itself reads them."""
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    events = accumulator.EventAccumulator(str(run / "tensorboard"), size_guidance={"tensors": 0})
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"tensors": 0})
     events.Reload()
     import tensorflow as tf
 

@@ -17,7 +17,6 @@ from asr.training.config import TrainConfig
 from asr.training.step_tensorflow import TensorFlowStep
 from asr.transducer.model import Transducer
 
-pytest.importorskip("jax")
 SCRIPT = Path(__file__).with_name("step_on_jax.py")
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {

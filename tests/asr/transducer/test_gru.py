@@ -34,7 +34,8 @@ def test_sequence_is_step_after_step() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 6])
 def test_gradient_is_that_of_the_unrolled_loop(steps: int) -> None:
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     inputs = [tf.constant(v) for v in case(steps)]
     weights = tf.constant(np.random.default_rng(1).normal(size=(steps, 3, 4)).astype(np.float32))
 

@@ -267,7 +267,6 @@ def test_configurations_are_checked(values: dict[str, Any], message: str) -> Non
 
 
 def test_jax_gives_the_same_arcs(tmp_path: Path, model: Callable) -> None:
-    pytest.importorskip("jax")
     script = HERE / "mechanisms_on_backend.py"
     encoded, states = (np.asarray(x) for x in case(16, 3))
     arrays = {"encoded": encoded, "states": states}

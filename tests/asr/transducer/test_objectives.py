@@ -5,7 +5,6 @@ import os
 import runpy
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +115,6 @@ def test_an_objective_that_cannot_train_the_model_is_an_error(script, batch, fee
         model.losses_of(batch, 4, 4, objective=objective)
 
 
-@pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX")
 def test_jax_gives_what_tensorflow_gives(script, tmp_path):
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(SCRIPT), str(tmp_path / "out.npz")]
