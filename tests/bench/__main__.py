@@ -68,8 +68,8 @@ def _steps(results: "Results", options: argparse.Namespace) -> None:
     results.rates = machine.product_rates()
     model, _ = load_model(bundled_model())
     for rows in (1, 8, 32):
-        names = [name for name in steps.ENGINES if name != "eager" or rows <= steps.EAGER_ROWS]
-        found = steps.time_engines(model, names, 320, rows, options.seconds)
+        names = [name for name in (*steps.ENGINES, *steps.SEARCHES) if name != "eager" or rows <= steps.EAGER_ROWS]
+        found = steps.time_engines(bundled_model(), model, names, 320, rows, options.seconds)
         results.steps += found
         results.operations[rows] = operations.step_operations(Engine(model, 320, rows), found[0].rounds)
 
