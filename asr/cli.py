@@ -82,7 +82,7 @@ def transcribe(
     phrase_weight: Annotated[
         float | None, typer.Option(min=0.0, help="Bonus of each wordpiece of the phrases, in nats.")
     ] = None,
-    engine: EngineOption = EngineKind.xla,
+    engine: EngineOption = EngineKind.auto,
 ) -> None:
     """Turns recordings into text. Exit code 1 if a file failed; the others are done all the same."""
     with quick_start():

@@ -16,6 +16,8 @@ class EngineKind(StrEnum):
     """The encoder on LiteRT's CPU kernels."""
     litert_int8 = "litert-int8"
     """The same with weights in eight bits."""
+    auto = "auto"
+    """`litert-int8` where it serves the model, else `xla`: `asr.streaming.engines.chosen`."""
 
 
 def engine_kind(name: str) -> EngineKind:

@@ -9,14 +9,16 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
 
-# TensorFlow tells how it was built before it reads how much it may tell (TF_CPP_MIN_LOG_LEVEL).
-NOTICE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} ")
+# TensorFlow tells how it was built before it reads how much it may tell (TF_CPP_MIN_LOG_LEVEL), LiteRT what computes.
+NOTICE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} |INFO: Created TensorFlow Lite ")
+_one_at_a_time = threading.Lock()  # of those who exchange standard error
 NOT_NEEDED = frozenset({"jax", "matplotlib", "pandas", "scipy", "sklearn", "tensorboard"})
 
 
@@ -43,8 +45,8 @@ def without_notices() -> Iterator[None]:
         yield
         return
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as written:
+    with _one_at_a_time, tempfile.TemporaryFile() as written:
+        kept = os.dup(2)
         os.dup2(written.fileno(), 2)
         try:
             yield

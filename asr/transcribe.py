@@ -14,9 +14,10 @@ from asr.audio.files import probe, read_blocks
 from asr.decoding.phrases import PHRASE_WEIGHT
 from asr.engine_kind import EngineKind
 from asr.formats import format_transcript
-from asr.model_folder import bundled_model, default_beam
+from asr.model_folder import bundled_model, default_beam, read_config
 from asr.output import ResultFolder
 from asr.streaming.batch import recognise_all
+from asr.streaming.engines import chosen
 from asr.streaming.recognizer import Recognizer
 
 EXTENSIONS = {"text": "txt", "json": "json", "srt": "srt", "vtt": "vtt"}
@@ -34,7 +35,7 @@ def transcribe_files(
     ilm_weight: float | None = None,
     phrases: Sequence[str] = (),
     phrase_weight: float = PHRASE_WEIGHT,
-    engine: EngineKind = EngineKind.xla,
+    engine: EngineKind = EngineKind.auto,
 ) -> list[Path]:
     """Transcribes files; each result is written as soon as it is there.
 
@@ -62,6 +63,7 @@ def transcribe_files(
     console = Console(stderr=True)
     folder = model or bundled_model()
     beam = default_beam(folder) if beam is None else beam
+    engine = chosen(engine, read_config(folder)[0])
     settings = {"format": kind, "chunk_ms": chunk_ms, "model": _identity(folder), "beam": [beam, lm_weight, ilm_weight]}
     settings["phrases"] = [*phrases, phrase_weight] if phrases else []
     settings |= {"engine": engine.value} if engine is not EngineKind.xla else {}

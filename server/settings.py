@@ -57,7 +57,7 @@ class Settings:
     max_streams: int = 64
     workers: int = 1
     batch: int = 32
-    engine: EngineKind = EngineKind.xla
+    engine: EngineKind = EngineKind.auto
     beam: int | None = None
     auth_tokens_file: Path | None = None
     streams_per_token: int = 0

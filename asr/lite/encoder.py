@@ -87,6 +87,15 @@ class Level:
         return seen % self.ring
 
 
+def refusal(config: ModelConfig) -> str | None:
+    """Why LiteRT does not serve a model; None: it does."""
+    if config.encoder_attention != "windowed":  # areas need their frames in order
+        return f"engine: LiteRT serves encoder_attention 'windowed', got {config.encoder_attention!r}"
+    if config.lookahead_frames:
+        return f"engine: LiteRT serves models without look-ahead, got lookahead_frames {config.lookahead_frames}"
+    return None
+
+
 class RingEncoder:
     """One step of a transducer's encoder, normalised log-mel to the joint's keys and values, with ring caches.
 
@@ -96,18 +105,14 @@ class RingEncoder:
         rows: B.
 
     Raises:
-        AsrError: if the encoder attends to areas, which need their frames in order, or has look-ahead.
+        AsrError: for a model that is not served.
     """
 
     def __init__(self, model: Transducer, frames: int, rows: int) -> None:
         """Folds the weights."""
         config: ModelConfig = model.config
-        if config.encoder_attention != "windowed":
-            raise AsrError(f"engine: LiteRT serves encoder_attention 'windowed', got {config.encoder_attention!r}")
-        if config.lookahead_frames:
-            raise AsrError(
-                f"engine: LiteRT serves models without look-ahead, got lookahead_frames {config.lookahead_frames}"
-            )
+        if reason := refusal(config):
+            raise AsrError(reason)
         self.model, self.rows, self.heads, self.dim = model, rows, config.heads, config.dim
         head_dim = config.dim // config.heads
         self.lower = Level(2 * frames, 2 * config.left_frames, head_dim)

@@ -13,6 +13,7 @@ from asr.lite.decoding import UnrolledGreedy, hidden_frames, outputs_of
 from asr.lite.encoder import RingEncoder
 from asr.lite.export import Precision, export_encoder, export_frontend, export_greedy, fingerprint, kept
 from asr.lite.state import Places, RingRows
+from asr.quick_import import without_notices
 from asr.transducer.model import Transducer
 
 Array = NDArray[np.float32]
@@ -133,8 +134,9 @@ class _Program:
     """A LiteRT program whose inputs are copied once, straight to where it reads them."""
 
     def __init__(self, content: bytes, threads: int | None) -> None:
-        self._interpreter = _interpreter_class()(model_content=content, num_threads=threads or os.cpu_count())
-        self._interpreter.allocate_tensors()
+        with without_notices():
+            self._interpreter = _interpreter_class()(model_content=content, num_threads=threads or os.cpu_count())
+            self._interpreter.allocate_tensors()
         self._inputs = [
             one["index"] for one in sorted(self._interpreter.get_input_details(), key=lambda one: one["name"])
         ]

@@ -49,7 +49,8 @@ class Recognizer:
         lm_weight: Of the model folder's language model in a beam search; None: as stored with it; 0: it is not used.
         ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
         phrase_weight: Bonus of each wordpiece of the streams' phrases, in nats.
-        engine: What computes the steps: "xla", "litert" or "litert-int8" (see `EngineKind`).
+        engine: What computes the steps: "xla", "litert", "litert-int8" or "auto" (see `EngineKind`). Not "auto" unless
+            asked for: a program's words should not depend on what else is installed.
 
     Raises:
         AsrError: for a chunk size, a beam, a weight or an engine that is not served.

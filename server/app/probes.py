@@ -35,8 +35,8 @@ class Probes:
             return _answer(503, status="loading")
         if not self._pool.ready:
             return _answer(503, status="recovering")
-        values = {"model": about.model, "chunks_ms": about.chunks_ms, "device": about.device, "beam": about.beam}
-        return _answer(200, status="ready", **values)
+        how = {"device": about.device, "engine": about.engine, "beam": about.beam}
+        return _answer(200, status="ready", model=about.model, chunks_ms=about.chunks_ms, **how)
 
     async def metrics(self, request: Request) -> Response:
         """All metrics, in the format that the scraper prefers."""

@@ -168,7 +168,8 @@ class Supervisor:
         self._progress.lookahead_ms = message.lookahead_ms
         self.started = message
         how = "greedily" if message.beam == 1 else f"with a beam of {message.beam}"
-        logger.info("worker %d serves %s on %s, %s", self.number, message.model, message.device, how)
+        by = f"{message.device} by {message.engine}"
+        logger.info("worker %d serves %s on %s, %s", self.number, message.model, by, how)
         self.owner.worker_started(self, message)
         while True:
             for _ in range(FAIR_MESSAGES):

@@ -21,7 +21,7 @@ def main() -> int:
     )
     parser.add_argument("--slots", type=int, default=64, help="streams at most")
     parser.add_argument("--batch", type=int, default=32, help="streams in a step at most")
-    parser.add_argument("--engine", type=EngineKind, default=EngineKind.xla, help="what computes the steps")
+    parser.add_argument("--engine", type=EngineKind, default=EngineKind.auto, help="what computes the steps")
     parser.add_argument("--beam", type=int, default=None, help="hypotheses of the search; default: the model's")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once; at 2, kept programs raise false alarms

@@ -72,6 +72,8 @@ class Started(_Struct, frozen=True, tag="started"):
     lookahead_ms: int
     device: str
     """What it computes on, such as "cpu" or "gpu"."""
+    engine: str = "xla"
+    """What computes the steps: a name of `EngineKind`, but not "auto"."""
     beam: int = 1
     """Hypotheses of its search; with more than one it has no `Look`s."""
 

@@ -14,6 +14,7 @@ from asr.engine_kind import EngineKind
 from asr.language.fusion import make_search
 from asr.model_folder import bundled_model, default_beam, load_model
 from asr.program_cache import ProgramCache
+from asr.streaming.engines import chosen
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.slots import SlotEngine
 from asr.streaming.warm_up import BackgroundWarmUp
@@ -46,7 +47,7 @@ class Options:
     chunks_ms: tuple[int, ...]
     slots: int
     batch: int
-    engine: EngineKind = EngineKind.xla
+    engine: EngineKind = EngineKind.auto
     beam: int | None = None
 
 
@@ -76,14 +77,13 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
     ending = _Ending()
     folder = options.model or bundled_model()
     model, tokenizer = load_model(folder)
-    batches = batch_sizes(min(options.batch, options.slots), options.engine)
+    kind = chosen(options.engine, model.config)
+    batches = batch_sizes(min(options.batch, options.slots), kind)
     phrases = PhraseLists(tokenizer)
     beam = default_beam(folder) if options.beam is None else options.beam
     search = make_search(folder, model, tokenizer, beam)
     # LiteRT's threads wait for one another by spinning, and one each for several workers does more (docs/engines.md).
-    engine = SlotEngine(
-        model, options.chunks_ms, options.slots, batches, search, phrases, kind=options.engine, threads=1
-    )
+    engine = SlotEngine(model, options.chunks_ms, options.slots, batches, search, phrases, kind=kind, threads=1)
     prepared = partial(_prepared, cache)
     engine.warm_up(prepared, engine.essential)
     rest = BackgroundWarmUp(engine, prepared)
@@ -94,6 +94,7 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
         slots=options.slots,
         lookahead_ms=engine.lookahead_ms,
         device=_device(),
+        engine=kind,
         beam=beam,
     )
     socket.send(messages.encode(started))

@@ -14,6 +14,7 @@ from typer import BadParameter
 
 from asr.audio.files import read_blocks
 from asr.cli import main, parse_chunk
+from asr.engine_kind import EngineKind
 from asr.formats import format_transcript
 from asr.model_folder import read_config
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
@@ -30,7 +31,10 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command: exit code, standard output, standard error. The random model is compiled once for all tests."""
+    """Runs a command: exit code, standard output, standard error. The random model is compiled once for all tests.
+
+    By XLA, since words of random weights are others with weights in eight bits.
+    """
 
     def made(
         model: Path | None,
@@ -47,6 +51,7 @@ def run(
 
     for module in ("transcribe", "scoring"):
         monkeypatch.setattr(f"asr.{module}.Recognizer", made)
+    monkeypatch.setattr("asr.transcribe.chosen", lambda kind, config: EngineKind.xla)
 
     def call(*arguments: object, model: Path | None = model_folder) -> tuple[int, str, str]:
         options = ["--model", str(model)] if model else []

@@ -38,7 +38,7 @@ def transcribe(
     monkeypatch.setattr("asr.transcribe.Recognizer", made)
 
     def run(files: list[Path], kind: str = "text", output: Path | None = None, chunk_ms: int = 640) -> list[Path]:
-        return transcribe_files(files, kind, chunk_ms, output, model_folder, 3)
+        return transcribe_files(files, kind, chunk_ms, output, model_folder, 3, engine=EngineKind.xla)
 
     return run
 
@@ -180,7 +180,7 @@ def test_another_chunk_size_or_model_does_it_again(
     times = []
     copy = shutil.copytree(model_folder, tmp_path / "copy")
     for again, (chunk_ms, model) in enumerate([(640, model_folder), (1280, model_folder), (1280, copy), (1280, copy)]):
-        transcribe_files([file], "text", chunk_ms, out, model, 1)
+        transcribe_files([file], "text", chunk_ms, out, model, 1, engine=EngineKind.xla)
         path = out / "a.wav.txt"
         os.utime(path, ns=(again, again)) if again < 3 else None
         times.append(path.stat().st_mtime_ns)

@@ -150,7 +150,7 @@ async def bench_service(
     options += ["--max-streams", str(room), "--batch", str(plan.batch)]
     options += ["--workers", str(workers)]
     options += ["--beam", "1"]  # the figures are of greedy decoding
-    options += ["--engine", engine.value] if engine is not EngineKind.xla else []
+    options += ["--engine", engine.value]
     found: dict[int, dict[str, Any]] = {}
     begin = time.monotonic()
     async with Service(options, program) as service:

@@ -1,6 +1,7 @@
 """The whole service with the real worker and a tiny model of random weights: websocket in, words out.
 
-Greedily, and with a beam and words: everything holds for both.
+Greedily in one program of XLA, and with a beam and words behind an encoder in eight bits, as people get it on a
+processor: everything holds for both.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from asr.engine_kind import EngineKind
 from asr.language.word_command import train_words_command
 from asr.streaming import events as streaming
 from asr.streaming.recognizer import Recognizer
@@ -53,6 +55,12 @@ def beam(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="module")
+def engine(beam: int) -> EngineKind:
+    """What computes."""
+    return EngineKind.xla if beam == 1 else EngineKind.litert_int8
+
+
+@pytest.fixture(scope="module")
 def model_folder(random_folder: Path, beam: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model; for the beam, with words."""
     if beam == 1:
@@ -69,9 +77,9 @@ def model_folder(random_folder: Path, beam: int, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
-def alone(model_folder: Path, beam: int) -> Recognizer:
+def alone(model_folder: Path, beam: int, engine: EngineKind) -> Recognizer:
     """What the service is held to."""
-    return Recognizer(model_folder, CHUNK_MS, silence_ms=SILENCE_MS, beam=beam)
+    return Recognizer(model_folder, CHUNK_MS, silence_ms=SILENCE_MS, beam=beam, engine=engine)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +95,7 @@ def expected(alone: Recognizer, sounds: list[np.ndarray]) -> list[list[str]]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def run(model_folder: Path, beam: int) -> AsyncIterator[Running]:
+async def run(model_folder: Path, beam: int, engine: EngineKind) -> AsyncIterator[Running]:
     """The service, warm."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
@@ -98,6 +106,7 @@ async def run(model_folder: Path, beam: int) -> AsyncIterator[Running]:
             max_streams=8,
             batch=4,
             beam=beam,
+            engine=engine,
             resume_s=LOAD_S,
             ping_s=LOAD_S,
         )
@@ -135,7 +144,7 @@ async def test_the_words_are_those_of_the_recogniser(
 
 
 async def test_times_confidences_and_alternatives_are_those_of_the_recogniser(
-    run: Running, sounds: list[np.ndarray], alone: Recognizer, beam: int
+    run: Running, sounds: list[np.ndarray], alone: Recognizer, engine: EngineKind, beam: int
 ) -> None:
     async with run.connect() as client:
         await client.start(encoding=Encoding.F32LE, words=True, attention=True)
@@ -152,7 +161,8 @@ async def test_times_confidences_and_alternatives_are_those_of_the_recogniser(
         assert [a.text for a in final.alternatives] == [a.text for a in event.alternatives]
     assert any(final.alternatives for final in client.finals) == (beam > 1)
     assert any(isinstance(event, Attention) for event in client.events) == (beam == 1)
-    assert (await run.get("/readyz")).json()["beam"] == beam
+    about = (await run.get("/readyz")).json()
+    assert (about["engine"], about["beam"]) == (engine, beam)
 
 
 async def test_streams_at_a_time_change_nothing(

@@ -26,7 +26,7 @@ async def test_ready_and_then_recovering(start_server: Any) -> None:
     run = await start_server(workers=2)
     answer = await run.get("/readyz")
     assert answer.status_code == 200
-    about = {"model": "fake", "chunks_ms": [320, 640], "device": "cpu", "beam": 1}
+    about = {"model": "fake", "chunks_ms": [320, 640], "device": "cpu", "engine": "xla", "beam": 1}
     assert answer.json() == {"status": "ready", **about}
     worker = run.pool.workers[1]
     worker.command = lambda address: ["/does/not/exist"]
