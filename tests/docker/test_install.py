@@ -19,7 +19,7 @@ def test_the_build_stage_as_plain_commands(tmp_path: Path, commands: list[list[s
     install.build(tmp_path)
     scripts = [command[-1] for command in commands]
     assert scripts[0].endswith(f"-m venv {tmp_path}/opt/earshot")
-    assert scripts[1] == f"{tmp_path}/opt/earshot/bin/pip install --no-cache-dir -c constraints.txt '.[server,litert]'"
+    assert scripts[1] == f"{tmp_path}/opt/earshot/bin/pip install --no-cache-dir -c constraints.txt '.[server]'"
     assert len(scripts) == 2
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "server/page/index.html"):
         assert (tmp_path / "build" / name).is_file(), name
