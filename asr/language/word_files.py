@@ -1,11 +1,13 @@
 """Word trigrams and their lexicon as they are shipped: `words.npz` beside the transducer, bound to its tokenizer.
 
-Probabilities are kept in 256 steps, numbers of words as differences, each array packed by LZMA.
+Probabilities are kept in 256 steps, numbers of words as differences, each array packed by deflate: LZMA saves
+a twelfth of the file, and unpacks in five times the time, of which every start has to wait.
 """
 
 import dataclasses
 import lzma
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,8 @@ from asr.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from asr.language.words import WordLanguageModel
 
-FORMAT = 1  # version of the file's layout
+FORMAT = 2  # version of the file's layout
+_UNPACK: dict[Any, Callable[[bytes], bytes]] = {1: lzma.decompress, 2: zlib.decompress}  # by format
 NAME = "words.npz"  # in a model folder
 FUSION = FusionWeights(lm_weight=0.55, ilm_weight=0.2, label_bonus=1.4)  # the best for the bundled model on dev
 FLOOR = -1e3  # nats, of probabilities of zero
@@ -96,28 +99,29 @@ def read_words(path: Path, tokenizer: Tokenizer) -> tuple[NgramModel, Lexicon, M
     from asr.training.checkpoint import load_arrays
 
     arrays, meta = load_arrays(path)
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT or "ranges" not in meta:
-        raise CheckpointError(f"{path}: expected word trigrams of format {FORMAT}")
+    unpack = _UNPACK.get(meta.get("format")) if isinstance(meta, dict) else None
+    if unpack is None or "ranges" not in meta:
+        raise CheckpointError(f"{path}: expected word trigrams of format {FORMAT} or before")
     if meta.get("tokenizer") != tokenizer_hash(tokenizer):
         raise CheckpointError(f"{path}: expected word trigrams for this model's tokenizer, got some for another")
     try:
-        values: dict[str, Any] = {"words": tuple(lzma.decompress(arrays["words"].tobytes()).decode().split("\n"))}
+        values: dict[str, Any] = {"words": tuple(unpack(arrays["words"].tobytes()).decode().split("\n"))}
         for words, starts in _ROWS:
-            lengths = _unpacked(arrays[starts], np.uint32).astype(np.int64)
+            lengths = _unpacked(unpack, arrays[starts], np.uint32).astype(np.int64)
             values[starts] = np.concatenate([[0], np.cumsum(lengths)])
-            values[words] = _sums(_unpacked(arrays[words], np.uint32).astype(np.int64), lengths)
+            values[words] = _sums(_unpacked(unpack, arrays[words], np.uint32).astype(np.int64), lengths)
         for name in _STEPS:
             low, high = meta["ranges"][name]
-            values[name] = low + (high - low) / 255 * _unpacked(arrays[name], np.uint8).astype(np.float64)
-        parts = {name: _unpacked(arrays[f"lexicon/{name}"], kind) for name, kind in _LEXICON.items()}
-    except (KeyError, ValueError, lzma.LZMAError) as error:
+            values[name] = low + (high - low) / 255 * _unpacked(unpack, arrays[name], np.uint8).astype(np.float64)
+        parts = {name: _unpacked(unpack, arrays[f"lexicon/{name}"], kind) for name, kind in _LEXICON.items()}
+    except (KeyError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise CheckpointError(f"{path}: expected word trigrams, got a damaged file: {error}") from error
     parts["ahead"] = parts["ahead"].astype(np.float32)
     return NgramModel(**values), Lexicon(**parts), meta
 
 
 def _bytes(content: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(lzma.compress(content), np.uint8)
+    return np.frombuffer(zlib.compress(content, 9), np.uint8)
 
 
 def _packed(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -125,8 +129,8 @@ def _packed(values: NDArray[Any]) -> NDArray[np.uint8]:
     return _bytes(np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize).T.tobytes())
 
 
-def _unpacked(packed: NDArray[np.uint8], kind: Any) -> NDArray[Any]:
-    content = np.frombuffer(lzma.decompress(packed.tobytes()), np.uint8)
+def _unpacked(unpack: Callable[[bytes], bytes], packed: NDArray[np.uint8], kind: Any) -> NDArray[Any]:
+    content = np.frombuffer(unpack(packed.tobytes()), np.uint8)
     return np.ascontiguousarray(content.reshape(np.dtype(kind).itemsize, -1).T).view(kind)[:, 0]
 
 

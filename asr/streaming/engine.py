@@ -25,6 +25,7 @@ from asr.transducer.model import Transducer
 
 FRAME_SAMPLES = FRAMES_PER_STEP * HOP_SAMPLES  # samples per encoder frame
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE  # 80 ms
+NUMBERS = 2**17  # more than the export of a step's programs takes, of which none took 20,000; 16 ms to count
 
 State = Any  # a tree of backend tensors, each [B, …]
 
@@ -205,9 +206,25 @@ def compiled(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     if backend == "tensorflow" and mode in ("compiled", "graph"):
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=mode == "compiled", autograph=False)
+        def step(*arguments: Any) -> Any:
+            _round_up_numbers()  # runs when it is traced, not when it is called
+            return function(*arguments)
+
+        return tf.function(step, jit_compile=mode == "compiled", autograph=False)
     if backend == "jax" and mode == "compiled":
         import jax
 
         return jax.jit(function)
     raise AsrError(f"engine: expected a mode that {backend} has (compiled, eager), got {mode!r}")
+
+
+def _round_up_numbers() -> None:
+    """TensorFlow's next number becomes a multiple of `NUMBERS`.
+
+    It numbers all that it makes, and the numbers are part of its functions' names, by which kept programs are found
+    again: without this they were not, if anything else was made in the process before, such as LiteRT's programs.
+    """
+    from tensorflow.python.framework import ops as numbered
+
+    while (numbered.uid() + 1) % NUMBERS:
+        pass

@@ -1,6 +1,9 @@
 """Word trigrams: probabilities sum to one and are as published; the lexicon; both as the beam reads them; the file."""
 
+import dataclasses
 import itertools
+import lzma
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +24,7 @@ from asr.language.word_files import FUSION, NAME, load_words, read_words, save_w
 from asr.language.words import WordLanguageModel
 from asr.model_folder import load_model
 from asr.tokenizer import Tokenizer, train_tokenizer
-from asr.training.checkpoint import save_arrays
+from asr.training.checkpoint import load_arrays, save_arrays
 
 WORDS = ("the", "cat", "sat", "on", "mat", "a", "rat", "ate", "hat", "then", "tea", "heat", "rare")
 
@@ -206,6 +209,19 @@ def test_a_file_keeps_it(pruned: NgramModel, tokenizer: Tokenizer, tmp_path: Pat
     assert fusion == FusionWeights(0.2, 0.1, 0.7) and model.prices == WordPrices(-8.0)
 
 
+def test_a_file_of_the_first_format_gives_the_same(pruned: NgramModel, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    lexicon = build_lexicon(pruned.words, pruned.log_probs, tokenizer)
+    save_words(tmp_path / NAME, pruned, lexicon, tokenizer)
+    arrays, meta = load_arrays(tmp_path / NAME)
+    first = {name: np.frombuffer(lzma.compress(zlib.decompress(x.tobytes())), np.uint8) for name, x in arrays.items()}
+    save_arrays(tmp_path / "first.npz", first, meta | {"format": 1})
+    found, spelt, _ = read_words(tmp_path / "first.npz", tokenizer)
+    expected, lexicon, _ = read_words(tmp_path / NAME, tokenizer)
+    for one, other in ((found, expected), (spelt, lexicon)):
+        for field in dataclasses.fields(one):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
 def test_a_file_of_another_kind_is_refused(pruned: NgramModel, tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / NAME
     save_words(path, pruned, build_lexicon(pruned.words, pruned.log_probs, tokenizer), tokenizer)
@@ -219,7 +235,7 @@ def test_a_file_of_another_kind_is_refused(pruned: NgramModel, tokenizer: Tokeni
     with pytest.raises(CheckpointError, match="got a damaged file"):
         load_words(path, tokenizer)
     save_arrays(path, {}, {"step": 1})
-    with pytest.raises(CheckpointError, match="expected word trigrams of format 1"):
+    with pytest.raises(CheckpointError, match="expected word trigrams of format 2 or before"):
         load_words(path, tokenizer)
 
 

@@ -29,7 +29,7 @@ from server.worker.messages import (
 from server.worker.process import batch_sizes
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_MS = 120_000  # for loading and compiling on a busy machine
+PATIENCE_MS = 300_000  # for loading and compiling on a busy machine
 SILENCE_MS = 400
 
 
@@ -81,7 +81,7 @@ def audio(samples: np.ndarray) -> Audio:
     return Audio(stream=7, samples=samples.astype("<f4").tobytes())
 
 
-@pytest.mark.parametrize(("engine", "programs"), [("xla", 2), ("auto", 10)])
+@pytest.mark.parametrize(("engine", "programs"), [("xla", 2), ("auto", 8)])
 def test_a_killed_worker_s_stream_goes_on_in_the_next(
     live: Callable[..., Life],
     model_folder: Path,
@@ -98,9 +98,6 @@ def test_a_killed_worker_s_stream_goes_on_in_the_next(
     monkeypatch.setenv("EARSHOT_CACHE", str(tmp_path / "cache"))
     sound, segments, keep_from = sounds[4], [], 0
     options = ("--chunks-ms", "160", "--chunks-ms", "320", "--slots", "2", "--batch", "1", "--engine", engine)
-    # Exporting numbers TensorFlow's functions otherwise, and XLA knows its programs by their names.
-    if engine == "auto":
-        assert isinstance(live(*options).receive(), Started)
     first = live(*options)
     started = first.receive()
     assert isinstance(started, Started)
@@ -118,7 +115,7 @@ def test_a_killed_worker_s_stream_goes_on_in_the_next(
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
     kept = programs_in(tmp_path / "cache")
-    assert len(kept) == programs  # one of each chunk size; of LiteRT three more, and XLA's, for phrases, twice
+    assert len(kept) == programs  # one of each chunk size; of LiteRT three more
 
     second = live(*options)
     assert isinstance(second.receive(), Started)
