@@ -50,7 +50,15 @@ def draw_attention(attended: Attended, output: Path, title: str, *, words: bool 
 
 
 def attend_file(
-    file: Path, output: Path, chunk_ms: int, model: Path | None, seconds: float, *, words: bool, heads: bool
+    file: Path,
+    output: Path,
+    chunk_ms: int,
+    model: Path | None,
+    seconds: float,
+    beam: int | None,
+    *,
+    words: bool,
+    heads: bool,
 ) -> str:
     """Recognises the start of a recording and draws its attention; returns the text.
 
@@ -60,6 +68,7 @@ def attend_file(
         chunk_ms: Audio per step.
         model: Model folder; None: the bundled model.
         seconds: Of the recording, from its start.
+        beam: Hypotheses of the search, of which the likeliest is drawn; 1: greedy; None: as the model folder says.
         words: As `draw_attention`.
         heads: As `draw_attention`.
 
@@ -71,7 +80,7 @@ def attend_file(
     _kind(output)
     wanted = round(seconds * SAMPLE_RATE)
     samples = np.concatenate(list(islice(read_blocks(file, SAMPLE_RATE), math.ceil(seconds))))[:wanted]
-    attended = Recognizer(model, chunk_ms, beam=1).attend(samples)
+    attended = Recognizer(model, chunk_ms, beam=beam).attend(samples)
     draw_attention(attended, output, f"{file.name}, chunks of {chunk_ms} ms", words=words, heads=heads)
     return attended.transcript.text
 

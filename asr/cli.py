@@ -298,11 +298,12 @@ def attend(
     seconds: Annotated[float, typer.Option(min=0.1, help="Of the recording, from its start.")] = 30.0,
     chunk_ms: ChunkOption = "640",
     model: ModelOption = None,
+    beam: BeamOption = None,
 ) -> None:
     """Draws where the model looked: log-mel, blocks, attention of each wordpiece, the encoder's windows."""
     from asr.attention_picture import attend_file
 
-    print(attend_file(file, output, parse_chunk(chunk_ms), model, seconds, words=words, heads=heads))
+    print(attend_file(file, output, parse_chunk(chunk_ms), model, seconds, beam, words=words, heads=heads))
 
 
 @app.command()

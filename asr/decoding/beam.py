@@ -5,7 +5,7 @@ to the next block. Hypotheses with the same labels are one: their probabilities 
 differ only in the blocks that the labels fall into. A language model may join in (shallow fusion).
 
 Letters: B streams, K hypotheses of each, W encoder frames per block, L = lookback + W, M labels at most per block,
-P predictor width, V vocabulary.
+H heads, P predictor width, V vocabulary.
 """
 
 from dataclasses import dataclass
@@ -97,9 +97,11 @@ class BeamSearch:
 
     def nothing(self, batch: int, size: int) -> dict[str, Any]:
         """What `block` gives, all zero, for `batch` streams and blocks of `size` frames."""
-        shape = batch, self.config.beam
-        found = {name: ops.zeros((*shape, labels_limit(size)), kind) for name, kind in OF_LABELS.items()}
-        return found | {"parents": ops.zeros(shape, "int32"), "scores": ops.zeros(shape), "end": ops.zeros((batch,))}
+        joint, shape, limit = self.model.joint, (batch, self.config.beam), labels_limit(size)
+        found = {name: ops.zeros((*shape, limit), kind) for name, kind in OF_LABELS.items()}
+        looks = ops.zeros((*shape, limit, joint.weight_heads, joint.lookback + size))
+        found |= {"weights": looks, "parents": ops.zeros(shape, "int32"), "scores": ops.zeros(shape)}
+        return found | {"end": ops.zeros((batch,)), "done": ops.zeros(shape)}
 
     def block(
         self,
@@ -123,59 +125,68 @@ class BeamSearch:
         Returns:
             The next state, and by name, hypotheses from the best on: "parents" [B, K] int32 (which hypothesis of the
             block before each goes on from; -1: none), "scores" [B, K] (total log-probability less the best's),
-            "labels" [B, K, M] int32 (-1 past the last), "log_probs" [B, K, M], "frames" [B, K, M] int32, as in greedy
-            decoding, and "end" [B], the probability of end-of-block before the best hypothesis' first label.
+            "labels" [B, K, M] int32 (-1 past the last), "log_probs" [B, K, M], "frames" [B, K, M] int32, "weights"
+            [B, K, M, H, L] and "done" [B, K], as in greedy decoding, and "end" [B], the probability of end-of-block
+            before the best hypothesis' first label.
         """
-        beam, batch, size = self.config.beam, frames.shape[0], frames.shape[1]
-        window, mask = block_window(self.model.joint, frames, state)
+        joint, beam, batch, size = self.model.joint, self.config.beam, frames.shape[0], frames.shape[1]
+        window, mask = block_window(joint, frames, state)
         limit = labels_limit(size)
         alive = state["hypotheses"] | {
             "parents": ops.tile(ops.arange(beam, dtype="int32")[None], (batch, 1)),
             "labels": ops.full((batch, beam, limit), -1, "int32"),
             "log_probs": ops.zeros((batch, beam, limit)),
-            "frames": ops.zeros((batch, beam, limit), "int32"),
+            "sources": ops.zeros((batch, beam, limit), "int32"),  # whose attention each label came from
             "end": ops.zeros((batch, beam)),
         }
-        ended = alive | {"score": ops.full((batch, beam), NEVER)}
+        ended = alive | {"score": ops.full((batch, beam), NEVER), "done": ops.zeros((batch, beam))}
+        # Hypotheses are copied with every label; what they attended to is kept once, and looked up at the end.
+        looks = ops.zeros((limit + 1, batch, beam, joint.weight_heads, window.shape[1]))
 
-        def more(k: Any, alive: Any, ended: Any) -> Any:
+        def more(k: Any, alive: Any, ended: Any, looks: Any) -> Any:
             # A hypothesis only loses by going on, save for the bonus and for what the model expects of itself.
             slack = 4.0 * (abs(self.config.label_bonus) + self.config.ilm_weight)
             hope = ops.max(alive["score"], axis=1) + slack > ops.min(ended["score"], axis=1)
             return ops.logical_and(k <= limit, ops.any(ops.logical_and(hope, active)))
 
-        def emit(k: Any, alive: Any, ended: Any) -> Any:
-            end, label, places = self._scores(alive, window, mask, end_bias)
-            alive = alive | {"end": ops.where(k == 0, ops.exp(end), alive["end"])}
-            ended = self._best(_joined(ended, alive | {"score": alive["score"] + end}), merge=True)
-            alive = self._extended(alive, label, places, k, phrases, lists)
-            return k + 1, alive, ended
+        def emit(k: Any, alive: Any, ended: Any, looks: Any) -> Any:
+            end, label, weights = self._scores(alive, window, mask, end_bias)
+            looks = ops.slice_update(looks, (k, 0, 0, 0, 0), weights[None])
+            done = ops.exp(end)
+            alive = alive | {"end": ops.where(k == 0, done, alive["end"])}
+            ended = self._best(_joined(ended, alive | {"score": alive["score"] + end, "done": done}), merge=True)
+            alive = self._extended(alive, label, k, phrases, lists)
+            return k + 1, alive, ended, looks
 
-        _, _, ended = ops.while_loop(more, emit, (ops.convert_to_tensor(0, "int32"), alive, ended))
+        begin = ops.convert_to_tensor(0, "int32"), alive, ended, looks
+        _, _, ended, looks = ops.while_loop(more, emit, begin)
         best = ended["score"][:, :1]
         scores = ops.where(ended["score"] > NEVER / 2, ended["score"] - best, NEVER)
         kept = {name: ended[name] for name in state["hypotheses"]} | {"score": scores}
         following = {
             "hypotheses": _where(active, kept, state["hypotheses"]),
             "window": ops.where(active[:, None, None], window[:, size:], state["window"]),
-            "seen": ops.where(active, ops.minimum(state["seen"] + size, self.model.joint.lookback), state["seen"]),
+            "seen": ops.where(active, ops.minimum(state["seen"] + size, joint.lookback), state["seen"]),
         }
-        out = {name: ended[name] for name in OF_LABELS}
+        weights = _looked_up(looks, ended["sources"], ended["labels"])
+        places = ops.cast(ops.argmax(ops.mean(weights, axis=3), axis=-1), "int32") - joint.lookback
+        out = {name: ended[name] for name in ("labels", "log_probs", "done")}
+        out |= {"frames": ops.where(ended["labels"] >= 0, places, 0), "weights": weights}
         out["parents"] = ops.where(ops.logical_and(scores > NEVER / 2, active[:, None]), ended["parents"], -1)
         return following, out | {"scores": scores, "end": ended["end"][:, 0]}
 
     def _scores(self, alive: dict[str, Any], window: Any, mask: Any, end_bias: Any) -> tuple[Any, Any, Any]:
-        """Log-probabilities of end-of-block [B, K] and of labels [B, K, V], and the frame attended to most [B, K]."""
+        """Log-probabilities of end-of-block [B, K] and of labels [B, K, V], and the attention [B, K, H, L]."""
         joint, states = self.model.joint, alive["predictor"]
         contexts, weights = joint.attend(states, window[:, None], mask[:, None])  # [B, 1, K, J], [B, 1, H, K, L]
         logits = joint.logits(states, contexts)[:, 0] + joint.output_bias  # [B, K, 1 + V]
         end_logit = logits[..., 0] + end_bias
         label = ops.log_softmax(logits[..., 1:], axis=-1) + ops.log_sigmoid(-end_logit)[..., None]
-        places = ops.argmax(ops.mean(weights[:, 0], axis=1), axis=-1)
-        return ops.log_sigmoid(end_logit), label, ops.cast(places, "int32") - joint.lookback
+        weights = ops.cast(ops.swapaxes(weights[:, 0], 1, 2), "float32")
+        return ops.log_sigmoid(end_logit), label, weights
 
     def _extended(
-        self, alive: dict[str, Any], log_probs: Any, places: Any, k: Any, phrases: PhraseTables | None, lists: Any
+        self, alive: dict[str, Any], log_probs: Any, k: Any, phrases: PhraseTables | None, lists: Any
     ) -> dict[str, Any]:
         """The best continuations by one label, of all hypotheses of a stream together."""
         beam, vocabulary = self.config.beam, log_probs.shape[-1]
@@ -188,14 +199,13 @@ class BeamSearch:
         label = ops.cast(index % vocabulary, "int32")
         here = ops.arange(alive["labels"].shape[-1], dtype="int32") == k
         chosen = ops.take_along_axis(ops.reshape(log_probs, (-1, beam * vocabulary)), index, axis=1)
-        places = ops.take_along_axis(places, source, axis=1)
         alive = _taken(alive, source)
         following = alive.pop("following", None)
         updates = {
             "score": ops.maximum(top, NEVER),
             "labels": ops.where(here, label[..., None], alive["labels"]),
             "log_probs": ops.where(here, chosen[..., None], alive["log_probs"]),
-            "frames": ops.where(here, places[..., None], alive["frames"]),
+            "sources": ops.where(here, source[..., None], alive["sources"]),
             "hash": ops.stack(
                 [alive["hash"][..., i] * a + (label + 1) * b for i, (a, b) in enumerate(HASHES)], axis=-1
             ),
@@ -262,6 +272,16 @@ def _taken(hypotheses: dict[str, Any], index: Any) -> dict[str, Any]:
         return ops.take_along_axis(x, ops.broadcast_to(shaped, (*index.shape, *x.shape[2:])), axis=1)
 
     return keras.tree.map_structure(take, hypotheses)
+
+
+def _looked_up(looks: Any, sources: Any, labels: Any) -> Any:
+    """The attention of each label, zero where there is none: [k, B, K, H, L], and [B, K, M] whose it was at k = M."""
+    batch, beam, limit = sources.shape
+    places = ops.arange(limit, dtype="int32") * batch + ops.arange(batch, dtype="int32")[:, None]  # [B, M]
+    index = ops.reshape(places[:, None] * beam + sources, (-1,))
+    found = ops.take(ops.reshape(looks, (-1, *looks.shape[3:])), index, axis=0)
+    found = ops.reshape(found, (batch, beam, limit, *looks.shape[3:]))
+    return ops.where(labels[..., None, None] >= 0, found, 0.0)
 
 
 def _joined(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:

@@ -131,8 +131,8 @@ class Engine:
             The next state, and arrays "labels" [B, C / W, M] int32 (-1: none), "log_probs" [B, C / W, M],
             "frames" [B, C / W, M] int32 (frame of the chunk that a label attended to most; negative: before the chunk),
             "weights" [B, C / W, M, H, lookback + W] of its attention, "end" [B, C / W] (probability that a block
-            had no label) and "done" [B, C / W] (that it had no more). A beam search's have an axis of K hypotheses
-            before M, neither weights nor done, and there are "parents" and "scores": see `BeamSearch.block`.
+            had no label) and "done" [B, C / W] (that it had no more). A beam search's, but for end, have an axis of K
+            hypotheses after the blocks', and there are "parents" and "scores": see `BeamSearch.block`.
         """
         check_samples(samples, self.rows, self.samples)
         lists = np.zeros(self.rows, np.int32) if lists is None else lists

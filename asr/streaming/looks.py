@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from asr.streaming.engine import FRAME_MS
 
+OF_BLOCKS = ("labels", "weights", "done")  # what the engine tells of each
+
 
 @dataclass(frozen=True)
 class BlockLook:
@@ -31,25 +33,70 @@ class BlockLook:
     end_probability: float
 
 
-def looks_of(
-    row: Mapping[str, NDArray[Any]], start_ms: int, block: int, used: int, texts: Sequence[str]
-) -> list[BlockLook]:
-    """The blocks of a chunk.
+class Looks:
+    """Where one stream's model looked: of the blocks that were read, what the best hypothesis attended to.
+
+    With a beam another hypothesis may become the best: the blocks in which it said something else are then told again.
 
     Args:
-        row: One row of the engine's outputs; a beam search's has no weights, and gives no looks.
-        start_ms: Start of the chunk.
-        block: Frames of a block.
-        used: Frames of the chunk that were used; blocks after them do not count.
         texts: Wordpieces by number.
+        block: Frames of a block.
     """
-    if "weights" not in row:
-        return []
-    looks = []
-    for n in range(used // block):
-        labels = [int(label) for label in row["labels"][n] if label >= 0]
-        start = start_ms + n * block * FRAME_MS
-        weights = np.array(row["weights"][n][: len(labels)])  # a copy: the row is a view of the whole batch's
-        pieces = tuple(texts[label] for label in labels)
-        looks.append(BlockLook(start, start + block * FRAME_MS, pieces, weights, float(row["done"][n])))
-    return looks
+
+    def __init__(self, texts: Sequence[str], block: int) -> None:
+        """Starts with no block."""
+        self._texts, self._block = texts, block
+        self._pending: dict[tuple[int, int], BlockLook] = {}  # by restarts before and number of the block since
+        self._restarts = -1
+        self.restart()
+
+    def restart(self) -> None:
+        """The decoder's state starts anew: what was read is settled."""
+        self._restarts += 1
+        self._settled = 0  # leading blocks that all hypotheses share
+        self._paths: list[list[BlockLook]] = [[]]  # of each hypothesis, the blocks after those
+        self._told: list[BlockLook] = []  # of the best one
+
+    def accept(self, row: Mapping[str, NDArray[Any]], start_ms: int, used: int) -> None:
+        """Adds the blocks of a chunk.
+
+        Args:
+            row: One row of the engine's outputs: labels [N, M], weights [N, M, H, K] and done [N] of N blocks, or with
+                an axis of hypotheses after N, and their parents.
+            start_ms: Start of the chunk.
+            used: Frames of the chunk that were used; blocks after them do not count.
+        """
+        for n in range(used // self._block):
+            block = {name: row[name][n] if "parents" in row else row[name][n][None] for name in OF_BLOCKS}
+            parents = row["parents"][n].tolist() if "parents" in row else [0]
+            begin = start_ms + n * self._block * FRAME_MS
+            self._paths = [
+                [*self._paths[parent], self._look({name: x[k] for name, x in block.items()}, begin)]
+                for k, parent in enumerate(parents)
+                if parent >= 0
+            ]
+        self._tell()
+
+    def take(self) -> list[BlockLook]:
+        """Blocks that are new or have changed since the last call, each once, in the order in which they were read."""
+        looks = list(self._pending.values())
+        self._pending.clear()
+        return looks
+
+    def _look(self, block: Mapping[str, NDArray[Any]], start_ms: int) -> BlockLook:
+        labels = tuple(self._texts[label] for label in block["labels"].tolist() if label >= 0)
+        weights = np.array(block["weights"][: len(labels)])  # a copy: the row is a view of the whole batch's
+        return BlockLook(start_ms, start_ms + self._block * FRAME_MS, labels, weights, float(block["done"]))
+
+    def _tell(self) -> None:
+        """Notes what is new in the best hypothesis, and forgets what no other one can change."""
+        best = self._paths[0]
+        for i, look in enumerate(best):
+            if i >= len(self._told) or look is not self._told[i]:
+                self._pending[self._restarts, self._settled + i] = look
+        shared = 0
+        while shared < len(best) and all(path[shared] is best[shared] for path in self._paths):
+            shared += 1
+        self._settled += shared
+        self._paths = [path[shared:] for path in self._paths]
+        self._told = self._paths[0]

@@ -9,7 +9,6 @@ Example:
     print(stream.finish().text)
 """
 
-import copy
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,7 +17,6 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.decoding.beam import BeamSearch
 from asr.decoding.phrases import PHRASE_WEIGHT
 from asr.engine_kind import EngineKind, engine_kind
 from asr.errors import AsrError
@@ -26,7 +24,7 @@ from asr.features import log_mel
 from asr.language.fusion import make_search
 from asr.model_folder import bundled_model, default_beam, load_model
 from asr.streaming.attended import Attended, window_patterns
-from asr.streaming.engines import AnyEngine, make_engine
+from asr.streaming.engines import make_engine
 from asr.streaming.events import Event, Final
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.stream import StreamState
@@ -80,16 +78,10 @@ class Recognizer:
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
         beam = default_beam(folder) if beam is None else beam
         search = make_search(folder, self.transducer, self.tokenizer, beam, lm_weight, ilm_weight)
-        self._kind, self._mode = engine_kind(engine), mode
-        self._greedy: Recognizer | None = None  # with a beam, for `attend`
         self._phrases = PhraseLists(self.tokenizer, 0, phrase_weight)
-        self._use(make_engine(self._kind, self.transducer, chunk_ms, streams, mode, search))
-
-    def _use(self, engine: AnyEngine) -> None:
-        """Takes an engine, all of whose streams are free."""
-        self.engine = engine
-        self._state = engine.initial_state()
-        self._rows: list[Stream | None] = [None] * engine.rows
+        self.engine = make_engine(engine_kind(engine), self.transducer, chunk_ms, streams, mode, search)
+        self._state = self.engine.initial_state()
+        self._rows: list[Stream | None] = [None] * streams
 
     def warm_up(self) -> None:
         """Compiles the step; no stream's state changes."""
@@ -145,7 +137,7 @@ class Recognizer:
     def attend(self, samples: NDArray[np.float32]) -> Attended:
         """Recognises a recording and tells where the model looked.
 
-        Always greedily, with the words of that: hypotheses of a beam look in different places.
+        The words are those of `transcribe`; with a beam, of the hypothesis that was the best in the end.
 
         Args:
             samples: [n] mono float at 16 kHz.
@@ -153,12 +145,6 @@ class Recognizer:
         Raises:
             AsrError: if all streams are in use.
         """
-        if isinstance(self.engine.search, BeamSearch):
-            if self._greedy is None:
-                self._greedy = copy.copy(self)
-                self._greedy._use(make_engine(self._kind, self.transducer, self.chunk_ms, 1, self._mode))
-            self._greedy.silence_ms = self.silence_ms
-            return self._greedy.attend(samples)
         with self.stream() as stream:
             stream.state = StreamState(self.tokenizer, self.engine, self.silence_ms, watched=True)
             stream.accept(samples)

@@ -17,7 +17,7 @@ from asr.streaming.buffer import StreamBuffer
 from asr.streaming.engine import FRAME_SAMPLES
 from asr.streaming.engines import AnyEngine
 from asr.streaming.events import Event
-from asr.streaming.looks import BlockLook, looks_of
+from asr.streaming.looks import BlockLook, Looks
 from asr.streaming.words import StreamWords
 from asr.tokenizer import Tokenizer
 
@@ -31,10 +31,7 @@ class StreamState:
         silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
         position: Sample of the session at which the stream begins: where another process left it.
         segment: Number of its first segment.
-        watched: Whether `looks` are kept.
-
-    Attributes:
-        looks: Where the model looked in the blocks since `take_looks`.
+        watched: Whether it is kept where the model looked.
     """
 
     def __init__(
@@ -47,9 +44,8 @@ class StreamState:
         watched: bool = False,
     ) -> None:
         """Starts with no audio."""
-        self._texts, self._block, self._frames, self._watched = tokenizer.texts, engine.block, engine.frames, watched
-        self._used = 0
-        self.looks: list[BlockLook] = []
+        self._frames, self._used = engine.frames, 0
+        self._looks = Looks(tokenizer.texts, engine.block) if watched else None
         block_samples = engine.block * FRAME_SAMPLES
         self.buffer = StreamBuffer(engine.chunk_samples, block_samples, position, engine.ahead_samples)
         self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment, engine.model.word_rule, self._heard)
@@ -96,8 +92,8 @@ class StreamState:
         """
         now_ms = _ms(self.buffer.position)
         self._heard_ms = max(self._heard_ms, now_ms)
-        if self._watched:
-            self.looks += looks_of(row, self._start_ms, self._block, self._used, self._texts)
+        if self._looks is not None:
+            self._looks.accept(row, self._start_ms, self._used)
         events, restart_ms = self.words.accept(row, self._start_ms, now_ms)
         if restart_ms is not None:
             self._restart(restart_ms * SAMPLE_RATE // 1000)
@@ -105,9 +101,8 @@ class StreamState:
         return [self._timed(event) for event in events]
 
     def take_looks(self) -> list[BlockLook]:
-        """Where the model looked since the last call, block by block; a restart reads some blocks again."""
-        looks, self.looks = self.looks, []
-        return looks
+        """Where the model looked since the last call: see `Looks.take`; a restart reads some blocks again."""
+        return [] if self._looks is None else self._looks.take()
 
     def flush(self) -> None:
         """What came so far is to be recognised, even if it fills no chunk: take it all, then `end_segment`."""
@@ -130,6 +125,8 @@ class StreamState:
     def _restart(self, position: int) -> None:
         self.buffer.rewind(position)
         self._fresh, self.keep_from = True, position
+        if self._looks is not None:
+            self._looks.restart()
 
     def _timed(self, event: Event) -> Event:
         return dataclasses.replace(event, audio_ms=self._heard_ms)

@@ -207,7 +207,8 @@ class Final(_Struct, frozen=True, tag="final"):
 class Attention(_Struct, frozen=True, kw_only=True, tag="attention"):
     """Server: where the model looked while it read one block; only if `Start.attention` asked for it.
 
-    For pictures, not for transcripts: a slow reader is spared some, and a resumed session does not repeat them.
+    For pictures, not for transcripts: a slow reader is spared some, and a resumed session does not repeat them. With a
+    beam, a block comes again if another hypothesis, which read it otherwise, has become the likeliest.
     """
 
     audio_ms: Milliseconds

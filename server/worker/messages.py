@@ -140,7 +140,8 @@ class Recognised(_Struct, frozen=True, tag="recognised"):
     batch: int
     """Streams in the batch."""
     looks: tuple[Look, ...] = ()
-    """Of the chunk's blocks, if `Open.attention` asked for them."""
+    """Of the chunk's blocks, and of those before that the likeliest hypothesis now reads otherwise, if `Open.attention`
+    asked for them."""
 
 
 class Flushed(_Struct, frozen=True, tag="flushed"):

@@ -31,13 +31,13 @@ def test_every_model_hears_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models, heard = [], []
-    monkeypatch.setattr(Recognizer, "__init__", lambda self, model, mode: models.append(model.name))
+    monkeypatch.setattr(Recognizer, "__init__", lambda self, model, mode, beam: models.append((model.name, beam)))
     monkeypatch.setattr(
         Recognizer, "attend", lambda self, samples: heard.append(samples) or attended(len(samples) // 8000)
     )
     sound = np.linspace(-0.5, 0.5, 16_000, dtype=np.float32)
     soundfile.write(tmp_path / "a.wav", sound, 16_000, subtype="FLOAT")
     main([str(tmp_path / "a.wav"), "models/dot", "models/area", "--output", str(tmp_path / "a.png")])
-    assert models == ["dot", "area"] and (tmp_path / "a.png").stat().st_size
+    assert models == [("dot", 1), ("area", 1)] and (tmp_path / "a.png").stat().st_size
     assert capsys.readouterr().out == "dot: \narea: \n"
     np.testing.assert_allclose(heard, [sound, sound], atol=1e-6)

@@ -79,14 +79,15 @@ def test_another_kind_of_output_is_refused(attended: Attended, tmp_path: Path) -
         draw_attention(attended, tmp_path / "a.gif", "a")
 
 
+@pytest.mark.parametrize("beam", [1, 3])
 def test_the_command_draws_the_start_of_a_recording(
-    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, beam: int
 ) -> None:
     samples = 0.1 * np.random.default_rng(0).normal(size=48_000)
     soundfile.write(tmp_path / "a.wav", samples, 16_000)
     picture = tmp_path / "a.png"
     arguments = ["attend", tmp_path / "a.wav", "--output", picture, "--seconds", 1.5, "--model", model_folder]
     with pytest.raises(SystemExit) as stopped:
-        main([*map(str, arguments), "--chunk-ms", "320", "--words"])
+        main([*map(str, arguments), "--chunk-ms", "320", "--words", "--beam", str(beam)])
     assert not stopped.value.code and picture.exists()
     assert capsys.readouterr().out.endswith("\n")

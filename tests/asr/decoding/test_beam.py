@@ -1,5 +1,6 @@
 """Beam search inside the step against the sum over every alignment of every text, and against greedy decoding."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from asr.config import ModelConfig
+from asr.config import BLOCK_ATTENTIONS, ModelConfig
 from asr.decoding.beam import NEVER, BeamConfig, BeamSearch
-from asr.decoding.greedy import GreedySearch, labels_limit
+from asr.decoding.greedy import GreedySearch, block_window, labels_limit
 from asr.decoding.hypotheses import Hypotheses
 from asr.streaming.engine import Search, compiled
 from asr.transducer.model import Transducer
@@ -176,6 +177,51 @@ def test_a_beam_of_one_is_as_good_as_greedy(make_model: Callable[..., Transducer
     greedy = search_all(GreedySearch(model), model, frames, 8)
     assert all(len(texts) == 1 for texts, _ in one + greedy)
     assert all(len(a[0][0]) <= len(b[0][0]) for a, b in zip(one, greedy, strict=True))
+
+
+@pytest.mark.parametrize("attention", BLOCK_ATTENTIONS)
+def test_each_label_s_attention_is_that_of_the_state_it_was_said_from(
+    attention: str, tiny: ModelConfig, randomised: Callable[[Any, int], None]
+) -> None:
+    model = Transducer(dataclasses.replace(tiny, attention=attention, predictor_dim=tiny.joint_dim))
+    randomised(model, 1)
+    joint, search, block, rows, bias = model.joint, BeamSearch(model, BeamConfig(beam=3, label_bonus=3.0)), 4, 2, -1.0
+    keys, state = joint.frames(ops.convert_to_tensor(encoded(rows, 12, 7))), search.initial_state(rows)
+    texts: list[list[list[int]]] = [[[]] for _ in range(rows)]  # of each hypothesis
+    heard = 0
+    for n in range(3):
+        here = keys[:, n * block : (n + 1) * block]
+        window, mask = block_window(joint, here, state)
+        state, out = search.block(here, state, ops.ones((rows,), "bool"), bias)
+        out = {name: np.asarray(value) for name, value in out.items()}
+        assert out["weights"].shape == (rows, 3, labels_limit(block), joint.weight_heads, joint.lookback + block)
+        for row, before in enumerate(texts):
+            texts[row] = []
+            for k, parent in enumerate(out["parents"][row]):
+                said = list(before[parent])
+                for m, label in enumerate(out["labels"][row, k]):
+                    weights = out["weights"][row, k, m]
+                    if label < 0:
+                        assert not weights.any() and out["frames"][row, k, m] == 0
+                        continue
+                    _, expected = joint.listen(predicted(model, said), window[row : row + 1], mask[row : row + 1])
+                    np.testing.assert_allclose(weights, np.asarray(expected)[0], atol=1e-5)
+                    assert out["frames"][row, k, m] == np.argmax(weights.mean(axis=0)) - joint.lookback
+                    said.append(int(label))
+                    heard += 1
+                context, _ = joint.listen(predicted(model, said), window[row : row + 1], mask[row : row + 1])
+                end = np.asarray(ops.sigmoid(joint.score(predicted(model, said), context) + bias))[0, 0]
+                np.testing.assert_allclose(out["done"][row, k], end, atol=1e-5)
+                texts[row].append(said)
+    assert heard > 20
+
+
+def predicted(model: Transducer, labels: list[int]) -> Any:
+    """The predictor's state [1, P] after labels."""
+    state = model.predictor.initial_state(1)
+    for label in labels:
+        state = model.predictor.step(ops.convert_to_tensor([label], "int32"), state)
+    return state
 
 
 def test_context_feedback_is_refused() -> None:
