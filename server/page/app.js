@@ -62,9 +62,8 @@ class App {
   }
 
   /** What the server says of itself. */
-  #offer({ chunks_ms: chunks, beam }) {
+  #offer({ chunks_ms: chunks }) {
     this.#settings.offerChunks(chunks);
-    this.#attention.serve(beam ?? 1);
   }
 
   #press() {

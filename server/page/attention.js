@@ -9,28 +9,13 @@ const ROWS = 20;
 const STRIP = 22; // pixels, of the end-of-block bars
 const LABELS = 72; // pixels
 const ROW = 12; // pixels, the tallest
-const NONE = "No picture with a beam";
 
 export class AttentionPicture {
   #canvas = byId("attention");
   #blocks = []; // the messages, oldest first, and where each begins
   #over = false;
   #empty = "Shown while the model listens";
-  #beam = 1;
-  #hint = byId("attention-hint").textContent;
   #redraw = redrawing(this.#canvas, () => this.#draw());
-
-  /** How the server decodes. @param {number} beam its hypotheses; more than one look in different places */
-  serve(beam) {
-    if (beam === this.#beam) return;
-    this.#beam = beam;
-    byId("attention-hint").textContent =
-      beam === 1
-        ? this.#hint
-        : `The server searches with a beam: ${beam} hypotheses, each of which looks elsewhere. ` +
-          "Started with --beam 1 it decodes greedily and shows where the model looked, with less accurate words.";
-    this.#redraw();
-  }
 
   /** A recording begins. @param {boolean} wanted whether the server was asked for pictures */
   begin(wanted) {
@@ -47,11 +32,14 @@ export class AttentionPicture {
     this.#redraw();
   }
 
-  /** A block was read: the wire's `attention`. */
+  /** A block was read, or is told again because other words are now the likeliest: the wire's `attention`. */
   add(block) {
-    if (block.audio_ms <= (this.#blocks.at(-1)?.audio_ms ?? -1)) return; // a new worker reads some blocks again
-    this.#blocks.push({ ...block, begin: this.#blocks.at(-1)?.audio_ms ?? 0 });
-    while (this.#blocks[0].audio_ms < block.audio_ms - KEPT_MS) this.#blocks.shift();
+    const last = this.#blocks.at(-1)?.audio_ms ?? 0;
+    const place = this.#blocks.findLastIndex(({ audio_ms: ms }) => ms === block.audio_ms);
+    if (place >= 0) this.#blocks[place] = { ...block, begin: this.#blocks[place].begin };
+    else if (block.audio_ms > last) this.#blocks.push({ ...block, begin: last });
+    else return; // after a pause, a little is read again in other blocks
+    while (this.#blocks[0].audio_ms < last - KEPT_MS) this.#blocks.shift();
     this.#redraw();
   }
 
@@ -59,7 +47,7 @@ export class AttentionPicture {
     const { context, width, height } = prepare(this.#canvas);
     this.#canvas.setAttribute("aria-label", this.#inWords());
     if (!this.#blocks.length) {
-      drawText(context, this.#reason, width, height, colour(this.#canvas, "color"));
+      drawText(context, this.#empty, width, height, colour(this.#canvas, "color"));
       return;
     }
     // Live the newest block is at the right; afterwards, the last one that brought words and another.
@@ -75,14 +63,9 @@ export class AttentionPicture {
     drawRows(context, shown, x, height - STRIP - 6, ink, hue);
   }
 
-  /** Why there is nothing to see. */
-  get #reason() {
-    return this.#beam === 1 ? this.#empty : NONE;
-  }
-
   #inWords() {
     const block = this.#blocks.at(-1);
-    if (!block) return this.#reason;
+    if (!block) return this.#empty;
     const labels = block.labels.map((label) => label.replace("▁", "")).join(", ") || "no wordpiece";
     return `Latest block: ${labels}; done with ${Math.round(100 * block.end_probability)} percent`;
   }

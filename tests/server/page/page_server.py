@@ -85,7 +85,6 @@ class Heard:
 
     start: Start
     audio: bytearray = field(default_factory=bytearray)
-    beam: int = 1
     connections: int = 1
     words: int = 0
     finals: list[Final] = field(default_factory=list)
@@ -110,7 +109,7 @@ class Heard:
         news: list[ServerMessage] = []
         while (self.words + 1) * WORD_MS <= self.audio_ms:
             self.words += 1
-            if self.start.attention and self.beam == 1:
+            if self.start.attention:
                 news.append(attention(self.words - 1))
             news.append(self.partial())
             if self.words % SEGMENT_WORDS == 0:
@@ -150,7 +149,6 @@ class PageServer:
         sessions: All that there were.
         tokens: The bearer token of each connection, None without.
         refusal: What new connections are refused with.
-        beam: What `/readyz` tells of the decoder.
         away: Whether connections are broken off before they come about, and `/readyz` does not answer.
         cut_at_words: The connection breaks when this many words were heard in a session, once.
         silent: Nothing is answered any more.
@@ -162,7 +160,6 @@ class PageServer:
         self.sessions: list[Heard] = []
         self.tokens: list[str | None] = []
         self.refusal: ErrorCode | None = None
-        self.beam = 1
         self.away = self.silent = self.held = False
         self.cut_at_words: int | None = None
         self.end_at_words: tuple[int, ErrorCode] | None = None
@@ -202,7 +199,7 @@ class PageServer:
                 "model": "test-model",
                 "chunks_ms": [320, 160, 640],
                 "device": "cpu",
-                "beam": self.beam,
+                "beam": 8,
             }
             return self._answer(json.dumps(about).encode(), "application/json")
         file = FOLDER / (path.lstrip("/") or "index.html")
@@ -243,7 +240,7 @@ class PageServer:
             heard.connections += 1
         else:
             assert isinstance(message, Start)
-            heard = Heard(message, beam=self.beam)
+            heard = Heard(message)
             self.sessions.append(heard)
             number = len(self.sessions) - 1
         ready = Ready(

@@ -170,3 +170,31 @@ async def test_the_last_words_attention_is_shown_when_the_recording_is_over(open
     spoken, silent, over = pictures
     assert over == spoken
     assert silent != spoken
+
+
+async def test_a_block_that_is_told_again_is_drawn_in_place_of_the_old_one(open_page: OpenPage) -> None:
+    page = await open_page(microphone=False)
+    told = await page.evaluate(
+        """async () => {
+        const { AttentionPicture } = await import("/attention.js");
+        const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        const canvas = document.getElementById("attention");
+        const shown = [];
+        const show = async (...blocks) => {
+            const picture = new AttentionPicture();
+            picture.begin(true);
+            for (const [end, ...labels] of blocks) picture.add({ audio_ms: end, frame_ms: 80, labels,
+                weights: labels.map(() => [0.1, 0.2, 0.6, 0.1]), end_probability: 0.9 });
+            await drawn();
+            shown.push(canvas.toDataURL());
+        };
+        await show([320, "▁a"], [640], [960, "▁the"]);
+        await show([320, "▁an"], [640, "▁end"], [960, "▁the"]);
+        await show([320, "▁a"], [640], [320, "▁an"], [640, "▁end"], [960, "▁the"]);
+        await show([320, "▁an"], [640, "▁end"], [960, "▁the"], [800, "▁lost"]);
+        return shown; }"""
+    )
+    old, new, again, amid = told
+    assert new != old
+    assert again == new
+    assert amid == new  # read again after a pause, in other blocks

@@ -54,18 +54,6 @@ async def test_the_meters_show_something(open_page: OpenPage, server: PageServer
     await stop(page)
 
 
-async def test_a_beam_has_no_picture_and_the_page_says_why(open_page: OpenPage, server: PageServer) -> None:
-    server.beam = 8
-    page = await open_page()
-    await page.locator("#attention-hint", has_text="a beam: 8 hypotheses").wait_for()
-    empty = await picture(page, "#attention")
-    await listen(page)
-    await page.locator(".word").nth(4).wait_for()
-    await stop(page)
-    assert await page.locator("#attention").get_attribute("aria-label") == "No picture with a beam"
-    assert await picture(page, "#attention") == empty
-
-
 async def test_words_tell_how_sure_they_are(open_page: OpenPage) -> None:
     page = await open_page()
     await listen(page)
