@@ -7,6 +7,7 @@ Letters: B rows, C encoder frames per chunk, W frames per block, M labels at mos
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import keras
@@ -206,11 +207,8 @@ def compiled(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     if backend == "tensorflow" and mode in ("compiled", "graph"):
         import tensorflow as tf
 
-        def step(*arguments: Any) -> Any:
-            _round_up_numbers()  # runs when it is traced, not when it is called
-            return function(*arguments)
-
-        return tf.function(step, jit_compile=mode == "compiled", autograph=False)
+        # Each a partial of its own: TensorFlow warns of much tracing by a function's code, which all share.
+        return tf.function(partial(_numbered, function), jit_compile=mode == "compiled", autograph=False)
     if backend == "jax" and mode == "compiled":
         import jax
 
@@ -218,8 +216,8 @@ def compiled(function: Callable[..., Any], mode: str) -> Callable[..., Any]:
     raise AsrError(f"engine: expected a mode that {backend} has (compiled, eager), got {mode!r}")
 
 
-def _round_up_numbers() -> None:
-    """TensorFlow's next number becomes a multiple of `NUMBERS`.
+def _numbered(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function, while it is traced: with TensorFlow's numbers from the next multiple of `NUMBERS` on.
 
     It numbers all that it makes, and the numbers are part of its functions' names, by which kept programs are found
     again: without this they were not, if anything else was made in the process before, such as LiteRT's programs.
@@ -228,3 +226,4 @@ def _round_up_numbers() -> None:
 
     while (numbered.uid() + 1) % NUMBERS:
         pass
+    return function(*arguments)
