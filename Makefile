@@ -17,7 +17,7 @@ FUZZ_EXAMPLES ?= 20000
 RECIPES ?= base large
 OUTPUT ?= out
 ROUNDS ?= 3
-ENGINE ?= xla
+ENGINE ?= auto
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 # Speech synthesisers and their voices, for `asr-data synthesize`; a virtual microphone and a browser, for the tests.

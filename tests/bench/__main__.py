@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from asr.engine_kind import EngineKind
+
 if TYPE_CHECKING:
     from tests.bench.report import Results
 
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--output", type=Path, default=Path("out"))
-    parser.add_argument("--engine", default="xla", help="of length, peer and service")
+    parser.add_argument("--engine", type=EngineKind, default=EngineKind.auto, help="of length, peer and service")
     parser.add_argument("--seconds", type=float, default=8.0, help="for the steps of each batch size")
     parser.add_argument("--history", type=Path, help="file to add the run to")
     options = parser.parse_args(arguments)
@@ -34,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from asr.program_cache import ProgramCache
 
     cache = ProgramCache.enable()
+    from asr.model_folder import bundled_model, read_config
+    from asr.streaming.engines import chosen
     from tests.bench import history, machine, report
 
+    options.engine = chosen(options.engine, read_config(bundled_model())[0])
     results = report.Results(machine=machine.about())
     measure: dict[str, Callable[[Results, argparse.Namespace], None]] = {
         "steps": _steps,
@@ -84,7 +89,6 @@ def _jax(results: "Results", options: argparse.Namespace) -> None:
 
 
 def _memory(results: "Results", options: argparse.Namespace) -> None:
-    from asr.engine_kind import EngineKind
     from asr.model_folder import bundled_model, load_model
     from tests.bench.memory import idle_stream_mib
 
@@ -101,10 +105,9 @@ def _length(results: "Results", options: argparse.Namespace) -> None:
 
 
 def _peer(results: "Results", options: argparse.Namespace) -> None:
-    from asr.engine_kind import EngineKind
     from tests.bench.peer import compare
 
-    results.peers = compare(engine=EngineKind(options.engine))
+    results.peers = compare(engine=options.engine)
 
 
 def _start(results: "Results", options: argparse.Namespace) -> None:
@@ -117,10 +120,9 @@ def _start(results: "Results", options: argparse.Namespace) -> None:
 
 
 def _service(results: "Results", options: argparse.Namespace) -> None:
-    from asr.engine_kind import EngineKind
     from tests.bench.service import SHORT, bench_service
 
-    found = asyncio.run(bench_service(SHORT, options.output, engine=EngineKind(options.engine)))[320]
+    found = asyncio.run(bench_service(SHORT, options.output, engine=options.engine))[320]
     for one in found["measured"]:
         if one.result.chunk is not None:
             results.streams[one.result.streams] = round(one.result.chunk.p99, 1)

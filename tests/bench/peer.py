@@ -1,4 +1,7 @@
-"""The peer: pocketsphinx with the English model that it carries, and ours, on the same recordings, one at a time."""
+"""The peer: pocketsphinx with the English model that it carries, and ours, on the same recordings, one at a time.
+
+Ours greedily, and with the beam and the words that the model names.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,10 +14,13 @@ from numpy.typing import NDArray
 from asr.engine_kind import EngineKind
 from asr.evaluate import word_errors
 from asr.features import SAMPLE_RATE
+from asr.model_folder import bundled_model, default_beam
 from asr.streaming.recognizer import Recognizer
 from data.audio import load_audio
 from data.manifest import read_manifest
 from tests.bench.steps import SAMPLES
+
+PEER = "pocketsphinx"
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,14 @@ class Peer:
         wer: Word error rate.
         rtf: Wall-clock time by audio time; models were loaded and programs compiled before.
         audio_s: Length of the recordings.
+        cpu: Processor time of all threads by audio time: ours has as many as there are processors, the peer one.
     """
 
     name: str
     wer: float
     rtf: float
     audio_s: float
+    cpu: float
 
 
 def compare(manifest: Path = SAMPLES, engine: EngineKind = EngineKind.xla, chunk_ms: int = 320) -> list[Peer]:
@@ -39,11 +47,18 @@ def compare(manifest: Path = SAMPLES, engine: EngineKind = EngineKind.xla, chunk
     utterances = [u for u in read_manifest(manifest) if u.text]
     audio = [load_audio(Path(u.audio)) for u in utterances]
     references = [u.transcript for u in utterances]
-    recognizer = Recognizer(chunk_ms=chunk_ms, engine=engine, beam=1)
+    found = []
+    for beam in (1, default_beam(bundled_model())):
+        name = f"earshot {engine}, {chunk_ms} ms" + (f", beam of {beam}" if beam > 1 else "")
+        found.append(_measured(name, ours(engine, chunk_ms, beam), audio, references))
+    return [*found, _measured(PEER, pocketsphinx(), audio, references)]
+
+
+def ours(engine: EngineKind, chunk_ms: int, beam: int) -> Callable[[NDArray[np.float32]], str]:
+    """Recognises a recording with the bundled model."""
+    recognizer = Recognizer(chunk_ms=chunk_ms, engine=engine, beam=beam)
     recognizer.warm_up()
-    ours = f"earshot {engine}, {chunk_ms} ms"
-    found = [_measured(ours, lambda samples: recognizer.transcribe(samples).text, audio, references)]
-    return [*found, _measured("pocketsphinx", pocketsphinx(), audio, references)]
+    return lambda samples: recognizer.transcribe(samples).text
 
 
 def pocketsphinx() -> Callable[[NDArray[np.float32]], str]:
@@ -69,8 +84,9 @@ def _measured(
     references: list[str],
 ) -> Peer:
     recognise(audio[0])
-    started = time.perf_counter()
+    started, before = time.perf_counter(), time.process_time()
     texts = [recognise(samples) for samples in audio]
-    taken = time.perf_counter() - started
+    taken, cpu_s = time.perf_counter() - started, time.process_time() - before
     seconds = sum(len(samples) for samples in audio) / SAMPLE_RATE
-    return Peer(name, round(word_errors(references, texts).wer, 4), round(taken / seconds, 5), round(seconds, 1))
+    wer = round(word_errors(references, texts).wer, 4)
+    return Peer(name, wer, round(taken / seconds, 5), round(seconds, 1), round(cpu_s / seconds, 5))

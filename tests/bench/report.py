@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from tests.bench.history import Number
-from tests.bench.peer import Peer
+from tests.bench.peer import PEER, Peer
 from tests.bench.steps import BEAM, StepTimes
 
 DOTS_PER_INCH = 120
@@ -87,8 +87,11 @@ def table(results: Results) -> Table:
         grid.add_row("websocket, p99 within a chunk", "", f"{results.held} streams", "")
     if results.linear:
         grid.add_row("cost by length, long / short", "", f"{results.linear['cost_by_length']:.3f}", "")
+    base = next((peer.rtf for peer in results.peers if peer.name == PEER), None)
     for peer in results.peers:
-        grid.add_row("bundled recordings", peer.name, f"WER {100 * peer.wer:.1f} %", f"RTF {peer.rtf:.4f}")
+        took = f"RTF {peer.rtf:.4f}, of processor time {peer.cpu:.4f}"
+        took += f", {base / peer.rtf:.1f} × {PEER}" if base else ""
+        grid.add_row("bundled recordings", peer.name, f"WER {100 * peer.wer:.1f} %", took)
     return grid
 
 

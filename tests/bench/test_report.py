@@ -19,7 +19,7 @@ RESULTS = Results(
     streams={1: 10.0, 200: 250.0},
     held=210,
     linear={"short_s": 1.0, "long_s": 10.1, "cost_by_length": 1.01},
-    peers=[Peer("pocketsphinx", 0.5, 0.3, 60.0)],
+    peers=[Peer("earshot", 0.4, 0.02, 60.0, 0.03), Peer("pocketsphinx", 0.5, 0.3, 60.0, 0.29)],
 )
 
 
@@ -32,7 +32,17 @@ def test_one_table_of_everything() -> None:
     assert (
         "litert-int8 │ p50 8.00 ms, p99 9.00 │ 2.00 × xla, 0.31 % of real time a stream, 100 · 10^9/s = 100 %" in text
     )
-    for part in ("1.00 MiB", "4.00 s", "200 streams", "p99 250 ms", "210 streams", "1.010", "WER 50.0 %", "RTF 0.3000"):
+    for part in (
+        "1.00 MiB",
+        "4.00 s",
+        "200 streams",
+        "p99 250 ms",
+        "210 streams",
+        "1.010",
+        "WER 50.0 %",
+        "RTF 0.3000",
+        "15.0 × pocketsphinx",
+    ):
         assert part in text
 
 
