@@ -15,11 +15,13 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
+from asr.decoding import ctc
+from asr.decoding.ctc import NEVER
 from asr.decoding.greedy import OF_LABELS, block_window, labels_limit
 from asr.decoding.phrases import PhraseTables, after, biased
 from asr.transducer.model import Transducer
 
-NEVER = -1e30  # a log-probability; finite, so that differences of two of them are numbers
+CANDIDATES = 2  # times as many continuations as hypotheses are shown to CTC
 HASHES = ((31_337, 1_000_003), (69_069, 2_147_483_029))  # multiplier and increment, modulo 2^32
 
 
@@ -45,12 +47,14 @@ class BeamConfig:
         lm_weight: Of the language model's log-probability of each label.
         label_bonus: Added for each label, against the language model's dislike of long texts.
         ilm_weight: Of the model's own expectation without audio, which is subtracted.
+        ctc_weight: Of the log-probability that the wordpiece CTC head gives all labels so far.
     """
 
     beam: int = 8
     lm_weight: float = 0.0
     label_bonus: float = 0.0
     ilm_weight: float = 0.0
+    ctc_weight: float = 0.0
 
 
 class BeamSearch:
@@ -74,11 +78,22 @@ class BeamSearch:
             raise ValueError("expected a model without context_feedback for a beam; decode it greedily")
         self.model, self.config = model, config or BeamConfig()
         self.language_model = language_model
+        self._width = 2 * model.joint.joint_dim  # of keys and values
         self._advance = partial(model.predictor.step, projected=model.predictor.projected())
+
+    def frames(self, encoded: Any) -> Any:
+        """What `block` takes of encoder frames: [B, C, D] -> [B, C, F].
+
+        F is 2J, the joint's keys and values; with `ctc_weight` the CTC head's V + 1 log-probabilities follow.
+        """
+        found = self.model.joint.frames(encoded)
+        if not self.config.ctc_weight:
+            return found
+        return ops.concatenate([found, ctc.log_probs_of(self.model.pieces, encoded)], axis=-1)
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: one hypothesis each, without labels."""
-        joint, beam = self.model.joint, self.config.beam
+        joint, beam, vocabulary = self.model.joint, self.config.beam, self.model.config.vocabulary
         first = ops.arange(beam) == 0
         hypotheses = {
             "score": ops.tile(ops.where(first, 0.0, NEVER)[None], (batch, 1)),
@@ -89,11 +104,15 @@ class BeamSearch:
         if self.language_model is not None:
             state = self.language_model.initial_state(batch)
             hypotheses["language"] = keras.tree.map_structure(lambda x: _spread(x, beam), state)
-        return {
+        found = {
             "hypotheses": hypotheses,
-            "window": ops.zeros((batch, joint.lookback, 2 * joint.joint_dim)),
+            "window": ops.zeros((batch, joint.lookback, self._width)),
             "seen": ops.zeros((batch,), "int32"),
         }
+        if self.config.ctc_weight:
+            hypotheses["ctc"] = ctc.initial_state(batch, beam, joint.lookback)
+            found["ctc_window"] = ctc.before_the_first(batch, joint.lookback, vocabulary)
+        return found
 
     def nothing(self, batch: int, size: int) -> dict[str, Any]:
         """What `block` gives, all zero, for `batch` streams and blocks of `size` frames."""
@@ -115,7 +134,7 @@ class BeamSearch:
         """Searches one block of every stream.
 
         Args:
-            frames: [B, W, 2J] keys and values of the block's encoder frames, from `BlockJoint.frames`.
+            frames: [B, W, F] of the block's encoder frames, from `frames`.
             state: From `initial_state` or the block before.
             active: [B] bool, streams that have a block now; the others keep their state.
             end_bias: Scalar added to the end-of-block logit.
@@ -130,9 +149,13 @@ class BeamSearch:
             before the best hypothesis' first label.
         """
         joint, beam, batch, size = self.model.joint, self.config.beam, frames.shape[0], frames.shape[1]
-        window, mask = block_window(joint, frames, state)
+        window, mask = block_window(joint, frames[..., : self._width], state)
         limit = labels_limit(size)
-        alive = state["hypotheses"] | {
+        hypotheses, ctc_window = state["hypotheses"], None
+        if self.config.ctc_weight:
+            ctc_window = ops.concatenate([state["ctc_window"], frames[..., self._width :]], axis=1)
+            hypotheses = self._agreed(hypotheses, ctc.heard(hypotheses["ctc"], ctc_window, size))
+        alive = hypotheses | {
             "parents": ops.tile(ops.arange(beam, dtype="int32")[None], (batch, 1)),
             "labels": ops.full((batch, beam, limit), -1, "int32"),
             "log_probs": ops.zeros((batch, beam, limit)),
@@ -144,8 +167,8 @@ class BeamSearch:
         looks = ops.zeros((limit + 1, batch, beam, joint.weight_heads, window.shape[1]))
 
         def more(k: Any, alive: Any, ended: Any, looks: Any) -> Any:
-            # A hypothesis only loses by going on, save for the bonus and for what the model expects of itself.
-            slack = 4.0 * (abs(self.config.label_bonus) + self.config.ilm_weight)
+            # A hypothesis only loses by going on, save for the bonus, for what the model expects of itself and for CTC.
+            slack = 4.0 * (abs(self.config.label_bonus) + self.config.ilm_weight) + 8.0 * self.config.ctc_weight
             hope = ops.max(alive["score"], axis=1) + slack > ops.min(ended["score"], axis=1)
             return ops.logical_and(k <= limit, ops.any(ops.logical_and(hope, active)))
 
@@ -155,7 +178,7 @@ class BeamSearch:
             done = ops.exp(end)
             alive = alive | {"end": ops.where(k == 0, done, alive["end"])}
             ended = self._best(_joined(ended, alive | {"score": alive["score"] + end, "done": done}), merge=True)
-            alive = self._extended(alive, label, k, phrases, lists)
+            alive = self._extended(alive, label, k, phrases, lists, ctc_window)
             return k + 1, alive, ended, looks
 
         begin = ops.convert_to_tensor(0, "int32"), alive, ended, looks
@@ -163,11 +186,15 @@ class BeamSearch:
         best = ended["score"][:, :1]
         scores = ops.where(ended["score"] > NEVER / 2, ended["score"] - best, NEVER)
         kept = {name: ended[name] for name in state["hypotheses"]} | {"score": scores}
+        if self.config.ctc_weight:
+            kept["ctc"] = ctc.kept(kept["ctc"], size)
         following = {
             "hypotheses": _where(active, kept, state["hypotheses"]),
             "window": ops.where(active[:, None, None], window[:, size:], state["window"]),
             "seen": ops.where(active, ops.minimum(state["seen"] + size, joint.lookback), state["seen"]),
         }
+        if ctc_window is not None:
+            following["ctc_window"] = ops.where(active[:, None, None], ctc_window[:, size:], state["ctc_window"])
         weights = _looked_up(looks, ended["sources"], ended["labels"])
         places = ops.cast(ops.argmax(ops.mean(weights, axis=3), axis=-1), "int32") - joint.lookback
         out = {name: ended[name] for name in ("labels", "log_probs", "done")}
@@ -185,8 +212,19 @@ class BeamSearch:
         weights = ops.cast(ops.swapaxes(weights[:, 0], 1, 2), "float32")
         return ops.log_sigmoid(end_logit), label, weights
 
+    def _agreed(self, hypotheses: dict[str, Any], state: ctc.State) -> dict[str, Any]:
+        """Hypotheses with what CTC has come to think of them since."""
+        gained = self.config.ctc_weight * (state["total"] - hypotheses["ctc"]["total"])
+        return hypotheses | {"score": ops.maximum(hypotheses["score"] + gained, NEVER), "ctc": state}
+
     def _extended(
-        self, alive: dict[str, Any], log_probs: Any, k: Any, phrases: PhraseTables | None, lists: Any
+        self,
+        alive: dict[str, Any],
+        log_probs: Any,
+        k: Any,
+        phrases: PhraseTables | None,
+        lists: Any,
+        ctc_window: Any = None,
     ) -> dict[str, Any]:
         """The best continuations by one label, of all hypotheses of a stream together."""
         beam, vocabulary = self.config.beam, log_probs.shape[-1]
@@ -194,9 +232,18 @@ class BeamSearch:
         if phrases is not None:
             bonus, following = biased(phrases, ops.broadcast_to(lists[:, None], alive["phrase"].shape), alive["phrase"])
             scores, alive = scores + bonus, alive | {"following": following}
-        top, index = ops.top_k(ops.reshape(scores, (-1, beam * vocabulary)), beam)  # [B, K]
+        candidates = beam if ctc_window is None else CANDIDATES * beam
+        top, index = ops.top_k(ops.reshape(scores, (-1, beam * vocabulary)), candidates)  # [B, K]
         source = ops.cast(index // vocabulary, "int32")
         label = ops.cast(index % vocabulary, "int32")
+        agreed = None
+        if ctc_window is not None:
+            before = _taken(alive["ctc"], source)
+            found = ctc.extended(before, label, ctc_window)
+            top, best = ops.top_k(top + self.config.ctc_weight * (found["total"] - before["total"]), beam)
+            best = ops.cast(best, "int32")
+            index, source, label = (ops.take_along_axis(x, best, axis=1) for x in (index, source, label))
+            agreed = _taken(found, best)
         here = ops.arange(alive["labels"].shape[-1], dtype="int32") == k
         chosen = ops.take_along_axis(ops.reshape(log_probs, (-1, beam * vocabulary)), index, axis=1)
         alive = _taken(alive, source)
@@ -211,6 +258,8 @@ class BeamSearch:
             ),
             "predictor": _per_hypothesis(self._advance, label, alive["predictor"]),
         }
+        if agreed is not None:
+            updates["ctc"] = agreed
         if following is not None:
             updates["phrase"] = after(following, label)
         if self.language_model is not None:

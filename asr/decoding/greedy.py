@@ -51,6 +51,10 @@ class GreedySearch:
         self.model = model
         self._projected = model.predictor.projected()
 
+    def frames(self, encoded: Any) -> Any:
+        """What `block` takes of encoder frames: the joint's keys and values, [B, C, D] -> [B, C, 2J]."""
+        return self.model.joint.frames(encoded)
+
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: predictor, window before the block, frames seen, and place in the phrases."""
         return initial_state(self.model, batch)

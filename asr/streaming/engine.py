@@ -34,6 +34,9 @@ State = Any  # a tree of backend tensors, each [B, …]
 class Search(Protocol):
     """What decodes blocks inside the step: `GreedySearch`, `BeamSearch`."""
 
+    def frames(self, encoded: Any) -> Any:
+        """What `block` takes of encoder frames: [B, C, D] -> [B, C, F]."""
+
     def initial_state(self, batch: int) -> State:
         """State of `batch` new streams."""
 
@@ -150,7 +153,7 @@ class Engine:
             later, _ = self.frontend.step(samples[:, self.chunk_samples :], frontend)
             frames = ops.concatenate([frames, later], axis=1)
         encoded, encoder = self.model.encoder.step(frames, state["encoder"], valid)
-        keys = self.model.joint.frames(encoded)  # [B, C, 2J]
+        keys = self.search.frames(encoded)  # [B, C, F]
         decoder, out = decode_chunk(self.search, keys, state["decoder"], valid, end_bias, phrases, lists)
         following = {"frontend": frontend, "encoder": encoder, "decoder": decoder}
         return select(valid > 0, following, state), out
@@ -159,7 +162,7 @@ class Engine:
 def decode_chunk(
     search: Search, keys: Any, state: State, valid: Any, end_bias: Any, phrases: PhraseTables | None, lists: Any
 ) -> tuple[State, dict[str, Any]]:
-    """Decodes the blocks of a chunk: [B, C, 2J] keys and values, the rest as `Engine.step`; also its outputs."""
+    """Decodes the blocks of a chunk: [B, C, F] of `Search.frames`, the rest as `Engine.step`; also its outputs."""
     count = keys.shape[1]
     size = min(count, MAX_BLOCK)
     if count == size:
@@ -167,7 +170,7 @@ def decode_chunk(
         return state, {name: value[:, None] for name, value in out.items()}
 
     # In a loop: an offline chunk has 24 blocks, and 24 copies of a beam would take a minute and 4 GB to compile.
-    blocks = ops.swapaxes(ops.reshape(keys, (-1, count // size, size, keys.shape[2])), 0, 1)  # [N, B, W, 2J]
+    blocks = ops.swapaxes(ops.reshape(keys, (-1, count // size, size, keys.shape[2])), 0, 1)  # [N, B, W, F]
     nothing = search.nothing(keys.shape[0], size)
     found = {name: ops.tile(x[None], (count // size, *(1,) * len(x.shape))) for name, x in nothing.items()}
 
