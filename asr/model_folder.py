@@ -30,14 +30,18 @@ class Decoding:
 
     Attributes:
         beam: Hypotheses of the search; 1: greedy.
+        ctc_weight: In a beam search, of the log-probability that the wordpiece CTC head gives each hypothesis.
     """
 
     beam: int = 1
+    ctc_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a beam that cannot be served."""
+        """Raises ConfigError for a beam or a weight that cannot be served."""
         if not 1 <= self.beam <= MAX_BEAM:
             raise ConfigError(f"beam: expected 1 to {MAX_BEAM}, got {self.beam}")
+        if not 0.0 <= self.ctc_weight < float("inf"):
+            raise ConfigError(f"ctc_weight: expected a number of 0 or more, got {self.ctc_weight}")
 
 
 def bundled_model() -> Path:
@@ -140,9 +144,14 @@ def save_word_rule(folder: Path, rule: WordRule) -> None:
 
 def default_beam(folder: Path) -> int:
     """Hypotheses with which a model is decoded unless told otherwise; raises as `read_config`."""
+    return decoding_of(folder).beam
+
+
+def decoding_of(folder: Path) -> Decoding:
+    """How a model is decoded unless told otherwise; raises as `read_config`."""
     _, about = read_config(folder)
     try:
-        return from_dict(Decoding, about.get("decoding", {})).beam
+        return from_dict(Decoding, about.get("decoding", {}))
     except ConfigError as error:
         raise CheckpointError(f"{folder / 'config.json'}: decoding: {error}") from error
 

@@ -86,10 +86,12 @@ class BeamSearch:
 
         F is 2J, the joint's keys and values; with `ctc_weight` the CTC head's V + 1 log-probabilities follow.
         """
-        found = self.model.joint.frames(encoded)
-        if not self.config.ctc_weight:
-            return found
-        return ops.concatenate([found, ctc.log_probs_of(self.model.pieces, encoded)], axis=-1)
+        return ctc.frames_with(self.model, encoded) if self.hears_ctc else self.model.joint.frames(encoded)
+
+    @property
+    def hears_ctc(self) -> bool:
+        """Whether `frames` has the CTC head's log-probabilities, too."""
+        return self.config.ctc_weight > 0.0
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: one hypothesis each, without labels."""
@@ -109,7 +111,7 @@ class BeamSearch:
             "window": ops.zeros((batch, joint.lookback, self._width)),
             "seen": ops.zeros((batch,), "int32"),
         }
-        if self.config.ctc_weight:
+        if self.hears_ctc:
             hypotheses["ctc"] = ctc.initial_state(batch, beam, joint.lookback)
             found["ctc_window"] = ctc.before_the_first(batch, joint.lookback, vocabulary)
         return found
@@ -152,7 +154,7 @@ class BeamSearch:
         window, mask = block_window(joint, frames[..., : self._width], state)
         limit = labels_limit(size)
         hypotheses, ctc_window = state["hypotheses"], None
-        if self.config.ctc_weight:
+        if self.hears_ctc:
             ctc_window = ops.concatenate([state["ctc_window"], frames[..., self._width :]], axis=1)
             hypotheses = self._agreed(hypotheses, ctc.heard(hypotheses["ctc"], ctc_window, size))
         alive = hypotheses | {
@@ -186,7 +188,7 @@ class BeamSearch:
         best = ended["score"][:, :1]
         scores = ops.where(ended["score"] > NEVER / 2, ended["score"] - best, NEVER)
         kept = {name: ended[name] for name in state["hypotheses"]} | {"score": scores}
-        if self.config.ctc_weight:
+        if self.hears_ctc:
             kept["ctc"] = ctc.kept(kept["ctc"], size)
         following = {
             "hypotheses": _where(active, kept, state["hypotheses"]),

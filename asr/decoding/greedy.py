@@ -48,7 +48,7 @@ class GreedySearch:
 
     def __init__(self, model: Transducer) -> None:
         """Keeps the model."""
-        self.model = model
+        self.model, self.hears_ctc = model, False
         self._projected = model.predictor.projected()
 
     def frames(self, encoded: Any) -> Any:

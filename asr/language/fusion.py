@@ -7,6 +7,7 @@ from asr.engine_kind import MAX_BEAM
 from asr.errors import AsrError
 from asr.language import files, word_files
 from asr.language.config import FusionWeights
+from asr.model_folder import decoding_of
 from asr.tokenizer import Tokenizer
 from asr.transducer.model import Transducer
 
@@ -24,7 +25,8 @@ def make_search(
     """The search that these options ask for.
 
     Args:
-        folder: Model folder, in which the language model lies: word trigrams, or else a recurrent model.
+        folder: Model folder, in which the language model lies: word trigrams, or else a recurrent model. Its
+            configuration says how much the CTC head counts.
         transducer: The model.
         tokenizer: Its wordpieces.
         beam: Hypotheses; 1: greedy decoding.
@@ -46,15 +48,16 @@ def make_search(
             raise AsrError(f"{name}: expected a beam of 2 or more with it, got greedy decoding")
     if beam == 1:
         return None
+    ctc_weight = decoding_of(folder).ctc_weight
     present = _present(folder)
     if lm_weight and present is None:
         raise AsrError(f"lm_weight: expected a language model {folder / word_files.NAME}, found none")
     if lm_weight == 0.0 or present is None:
-        config = BeamConfig(beam, label_bonus=LABEL_BONUS, ilm_weight=_checked("ilm_weight", ilm_weight or 0.0))
-        return BeamSearch(transducer, config)
+        ilm_weight = _checked("ilm_weight", ilm_weight or 0.0)
+        return BeamSearch(transducer, BeamConfig(beam, 0.0, LABEL_BONUS, ilm_weight, ctc_weight))
     language, stored = _load(present, tokenizer)
     fusion = stored.replaced(lm_weight, ilm_weight)
-    config = BeamConfig(beam, fusion.lm_weight, fusion.label_bonus, fusion.ilm_weight)
+    config = BeamConfig(beam, fusion.lm_weight, fusion.label_bonus, fusion.ilm_weight, ctc_weight)
     return BeamSearch(transducer, config, language)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from asr.attention.masking import MASKED
 from asr.attention.rotary import BASE, rotate
 from asr.config import ModelConfig
+from asr.decoding.ctc import frames_with
 from asr.encoder.normalisation import EPSILON
 from asr.errors import AsrError
 from asr.features import MEL_BINS
@@ -103,16 +104,18 @@ class RingEncoder:
         model: The transducer.
         frames: Encoder frames per chunk.
         rows: B.
+        ctc: Whether the step gives the wordpiece CTC head's log-probabilities, too, as `asr.decoding.ctc` has it.
 
     Raises:
         AsrError: for a model that is not served.
     """
 
-    def __init__(self, model: Transducer, frames: int, rows: int) -> None:
+    def __init__(self, model: Transducer, frames: int, rows: int, ctc: bool = False) -> None:
         """Folds the weights."""
         config: ModelConfig = model.config
         if reason := refusal(config):
             raise AsrError(reason)
+        self.ctc = ctc
         self.model, self.rows, self.heads, self.dim = model, rows, config.heads, config.dim
         head_dim = config.dim // config.heads
         self.lower = Level(2 * frames, 2 * config.left_frames, head_dim)
@@ -150,8 +153,8 @@ class RingEncoder:
             inputs: As `input_shapes`.
 
         Returns:
-            The joint's keys and values [B, C, 2J]; the convolutions' last rows and every layer's past; and every
-            layer's new keys and values [B, H, C, d].
+            The joint's keys and values [B, C, 2J], with `ctc` log-probabilities behind them; the convolutions' last
+            rows and every layer's past; and every layer's new keys and values [B, H, C, d].
         """
         encoder, count = self.model.encoder, len(self._below) + len(self._above)
         below, above, (mel, middle), rest = inputs[:4], inputs[4:8], inputs[8:10], inputs[10:]
@@ -165,7 +168,8 @@ class RingEncoder:
             x, after, new = self._layer(weights, level, x, past[i], rings[2 * i : 2 * i + 2], side)
             pasts.append(after)
             news += new
-        return [self.model.joint.frames(x), small["mel"], small["middle"], *pasts, *news]
+        keys = frames_with(self.model, x) if self.ctc else self.model.joint.frames(x)
+        return [keys, small["mel"], small["middle"], *pasts, *news]
 
     def _layer(
         self, w: FoldedLayer, level: Level, x: Any, past: Any, ring: tuple[Any, ...], side: tuple[Any, ...]

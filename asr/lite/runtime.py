@@ -30,6 +30,7 @@ class LiteEncoder:
         rows: B.
         precision: Of the encoder's weights.
         threads: Of each program; None: as many as there are processors.
+        ctc: As `RingEncoder` takes it.
 
     Raises:
         AsrError: if LiteRT is not installed, or does not serve the model.
@@ -43,9 +44,10 @@ class LiteEncoder:
         rows: int,
         precision: Precision,
         threads: int | None = None,
+        ctc: bool = False,
     ) -> None:
         """Exports nothing yet: the first step does."""
-        self.ring = RingEncoder(model, frames, rows)
+        self.ring = RingEncoder(model, frames, rows, ctc)
         self._model, self._samples, self._precision, self._threads = model, samples, precision, threads
         self._programs: tuple[_Program, _Program] | None = None
         _interpreter_class()
@@ -60,7 +62,7 @@ class LiteEncoder:
             reset: [B] bool, slots that are made new first.
 
         Returns:
-            [B, C, 2J].
+            [B, C, 2J], with `ctc` more: see `RingEncoder.step`.
         """
         frontend, encoder = self._loaded()
         state, slots, valid = at.state, at.slots, valid.astype(np.int64)
@@ -83,7 +85,7 @@ class LiteEncoder:
             size = f"{self._samples}-{rows}-{fingerprint(model)}"
             frontend = kept(f"frontend-{size}", lambda: export_frontend(self._samples, rows, mean, deviation))
             frames = self._samples // HOP_SAMPLES
-            name = f"encoder-{self._precision}-{size}"
+            name = f"encoder{'-ctc' if ring.ctc else ''}-{self._precision}-{size}"
             encoder = kept(name, lambda: export_encoder(ring, frames, self._precision))
             self._programs = _Program(frontend, self._threads), _Program(encoder, self._threads)
         return self._programs

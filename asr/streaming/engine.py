@@ -34,6 +34,10 @@ State = Any  # a tree of backend tensors, each [B, …]
 class Search(Protocol):
     """What decodes blocks inside the step: `GreedySearch`, `BeamSearch`."""
 
+    @property
+    def hears_ctc(self) -> bool:
+        """Whether `frames` has the wordpiece CTC head's log-probabilities, too (`asr.decoding.ctc`)."""
+
     def frames(self, encoded: Any) -> Any:
         """What `block` takes of encoder frames: [B, C, D] -> [B, C, F]."""
 

@@ -63,7 +63,7 @@ class LiteEngine:
         self.block = min(self.frames, MAX_BLOCK)
         self.samples = self.chunk_samples = self.frames * FRAME_SAMPLES
         self.ahead_samples = self.lookahead_ms = 0  # models with look-ahead are not served
-        self.encoder = LiteEncoder(model, self.frames, self.samples, rows, precision, threads)
+        self.encoder = LiteEncoder(model, self.frames, self.samples, rows, precision, threads, self.search.hears_ctc)
         self._search = compiled(partial(decode_chunk, self.search), "compiled")
         self._greedy: LiteGreedy | None = None
         if isinstance(self.search, GreedySearch) and served(model):

@@ -53,11 +53,12 @@ def test_a_model_comes_back_in_half_precision(
 
 def test_a_folder_names_its_beam(saved: Path, tiny: ModelConfig, make_model: Callable, tokenizer: Tokenizer) -> None:
     assert default_beam(saved) == 1
-    about = {"name": "x", "decoding": {"beam": 4}}
+    about = {"name": "x", "decoding": {"beam": 4, "ctc_weight": 0.3}}
     save_model(saved, tiny, tokenizer, weights_of(make_model(0).variables), about)
     save_word_rule(saved, WordRule())
     assert default_beam(saved) == 4
-    assert isinstance(Recognizer(saved).engine.search, BeamSearch)
+    search = Recognizer(saved).engine.search
+    assert isinstance(search, BeamSearch) and search.config.ctc_weight == 0.3
     assert isinstance(Recognizer(saved, beam=1).engine.search, GreedySearch)
 
 
@@ -70,6 +71,7 @@ def test_the_bundled_model_is_searched_with_a_beam() -> None:
     [
         ({"beam": 0}, "decoding: beam: expected 1 to 32, got 0"),
         ({"beam": "wide"}, "decoding: beam: expected"),
+        ({"ctc_weight": -0.1}, "decoding: ctc_weight: expected a number of 0 or more, got -0.1"),
         ({"bean": 8}, "decoding: unknown key bean"),
     ],
 )

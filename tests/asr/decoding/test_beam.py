@@ -10,7 +10,8 @@ import pytest
 from keras import ops
 
 from asr.config import BLOCK_ATTENTIONS, ModelConfig
-from asr.decoding.beam import NEVER, BeamConfig, BeamSearch
+from asr.decoding.beam import BeamConfig, BeamSearch
+from asr.decoding.ctc import NEVER
 from asr.decoding.greedy import GreedySearch, block_window, labels_limit
 from asr.decoding.hypotheses import Hypotheses
 from asr.streaming.engine import Search, compiled
@@ -45,7 +46,7 @@ def encoded(batch: int, frames: int, seed: int = 0) -> np.ndarray:
 
 def search_all(search: Search, model: Transducer, frames: np.ndarray, block: int, mode: str = "eager") -> list:
     """Per stream, the hypotheses (labels as a tuple, score) and the outputs of each block."""
-    keys, state = model.joint.frames(ops.convert_to_tensor(frames)), search.initial_state(len(frames))
+    keys, state = search.frames(ops.convert_to_tensor(frames)), search.initial_state(len(frames))
     step = compiled(lambda frames, state, active: search.block(frames, state, active, 0.0), mode)
     outputs = []
     for start in range(0, frames.shape[1], block):
@@ -228,3 +229,36 @@ def test_context_feedback_is_refused() -> None:
     model = Transducer(ModelConfig(**{**SMALL.__dict__, "context_feedback": True}))
     with pytest.raises(ValueError, match="expected a model without context_feedback for a beam"):
         BeamSearch(model)
+
+
+def test_ctc_weighs_hypotheses_by_what_it_gives_them(small: Transducer) -> None:
+    """With a beam that keeps everything, a text's score is the transducer's, and CTC's of the same text."""
+    frames, weight = encoded(2, BLOCKS, 5), 0.7
+    without = search_all(BeamSearch(small, BeamConfig(beam=48)), small, frames, BLOCK)
+    search = BeamSearch(small, BeamConfig(beam=48, ctc_weight=weight))
+    found = search_all(search, small, frames, BLOCK)
+    log_probs = np.asarray(search.frames(ops.convert_to_tensor(frames)))[..., 2 * SMALL.joint_dim :]
+    for row in range(2):
+        transducer = dict(zip(*without[row], strict=True))
+        texts, scores = found[row]
+        expected = {text: transducer[text] + weight * ctc_of(log_probs[row], text) for text in texts}
+        possible = {text: score for text, score in expected.items() if score > NEVER}  # by so few frames
+        best = max(expected.values())
+        assert len(possible) > 20
+        for text, score in zip(texts, scores, strict=True):
+            if text in possible:
+                assert score == pytest.approx(possible[text] - best, abs=2e-3)
+            else:
+                assert score < -10.0
+    assert any(a[0][0] != b[0][0] for a, b in zip(without, found, strict=True)), "CTC changed nothing"
+
+
+def ctc_of(log_probs: np.ndarray, text: tuple[int, ...]) -> float:
+    """Log P(text | frames) by trying every path."""
+    blank = log_probs.shape[1] - 1
+    total = -np.inf
+    for path in itertools.product(range(blank + 1), repeat=len(log_probs)):
+        said = [symbol for symbol, before in zip(path, (blank, *path[:-1]), strict=True) if symbol != before]
+        if tuple(symbol for symbol in said if symbol != blank) == text:
+            total = np.logaddexp(total, sum(log_probs[t, symbol] for t, symbol in enumerate(path)))
+    return float(total)

@@ -185,12 +185,14 @@ def test_phrases_of_one_row_change_no_other(engines: dict, model_folder: Path, c
     assert any(not np.array_equal(a["labels"][1], b["labels"][1]) for a, b in zip(found[:4], found[4:], strict=True))
 
 
-def test_a_beam_searches_on_it(model: Transducer, chunks: np.ndarray) -> None:
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.5])
+def test_a_beam_searches_on_it(model: Transducer, chunks: np.ndarray, ctc_weight: float) -> None:
     rows, found = {0: chunks[0]}, []
     for kind in (EngineKind.xla, EngineKind.litert):
-        search = BeamSearch(model, BeamConfig(beam=3))
+        search = BeamSearch(model, BeamConfig(beam=3, ctc_weight=ctc_weight))
         found.append(run(make_engine(kind, model, CHUNK_MS, ROWS, search=search), rows))
     np.testing.assert_array_equal(found[0]["labels"][:, 0], found[1]["labels"][:, 0])
+    np.testing.assert_allclose(found[0]["scores"][:, 0], found[1]["scores"][:, 0], rtol=1e-3, atol=1e-2)
 
 
 def test_programs_are_kept(tmp_path: Path) -> None:
