@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
+from asr.fused import allow_concurrent_runs
 from asr.training.config import TrainConfig
 from asr.training.kinds import AnyModel
 from asr.training.optimiser import hidden_matrices, moments, move, orthogonal, zero_slots
@@ -22,6 +23,7 @@ class TensorFlowStep:
 
     def __init__(self, model: AnyModel, config: TrainConfig) -> None:
         """Makes the optimiser's slots."""
+        allow_concurrent_runs()  # of the batch's parts
         self.model, self.config = model, config
         self.variables = [v.value for v in model.trainable_variables]
         self.names = [v.path for v in model.trainable_variables]

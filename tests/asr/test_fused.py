@@ -1,5 +1,8 @@
 """Chains compiled into one kernel: inside graphs only, with the same results and gradients."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -7,7 +10,18 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from asr.fused import fused
+from asr.fused import NO_YNNPACK, allow_concurrent_runs, fused
+
+# Prints how many of YNNPACK's kernels XLA puts into sums along rows.
+KERNELS = """
+import tensorflow as tf
+from asr.fused import allow_concurrent_runs
+
+allow_concurrent_runs()
+x = tf.zeros((8, 256, 512))
+sums = tf.function(lambda x: tf.reduce_sum(x * x, axis=-1), jit_compile=True)
+print(sums.experimental_get_compiler_ir(x)(stage="optimized_hlo").count("ynn_fusion"))
+"""
 
 
 def chain(x: Any, y: Any) -> Any:
@@ -77,3 +91,28 @@ def test_several_results_and_shapes() -> None:
 def test_other_backends_run_the_function_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     assert fused(chain) is chain
+
+
+@pytest.mark.parametrize("before", ["", "--xla_cpu_enable_fast_min_max=true"])
+def test_programs_that_threads_share_have_no_kernels_that_they_could_not(before: str) -> None:
+    """In a process of its own: XLA reads its flags once."""
+    environment = os.environ | {"XLA_FLAGS": before}
+    found = subprocess.run([sys.executable, "-c", KERNELS], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "0"
+
+
+@pytest.mark.parametrize(
+    ("version", "before", "after"),
+    [
+        ("2.21.0", "", NO_YNNPACK),
+        ("2.22.0-rc1", "--xla_dump_to=x", f"--xla_dump_to=x {NO_YNNPACK}"),
+        ("2.21.0", f"{NO_YNNPACK}reduce", f"{NO_YNNPACK}reduce"),
+        ("2.20.0", "", ""),
+    ],
+)
+def test_flags_of_xla(monkeypatch: pytest.MonkeyPatch, version: str, before: str, after: str) -> None:
+    """Added to the user's, and to versions only that know it: at an unknown flag TensorFlow stops."""
+    monkeypatch.setattr(tf, "__version__", version)
+    monkeypatch.setenv("XLA_FLAGS", before)
+    allow_concurrent_runs()
+    assert os.environ["XLA_FLAGS"] == after
