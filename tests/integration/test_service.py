@@ -160,7 +160,7 @@ async def test_times_confidences_and_alternatives_are_those_of_the_recogniser(
         assert [w.confidence for w in final.words] == pytest.approx(confidences, abs=1e-3)
         assert [a.text for a in final.alternatives] == [a.text for a in event.alternatives]
     assert any(final.alternatives for final in client.finals) == (beam > 1)
-    assert any(isinstance(event, Attention) for event in client.events) == (beam == 1)
+    assert any(isinstance(event, Attention) for event in client.events)
     about = (await run.get("/readyz")).json()
     assert (about["engine"], about["beam"]) == (engine, beam)
 
