@@ -75,7 +75,7 @@ class Started(_Struct, frozen=True, tag="started"):
     engine: str = "xla"
     """What computes the steps: a name of `EngineKind`, but not "auto"."""
     beam: int = 1
-    """Hypotheses of its search; with more than one it has no `Look`s."""
+    """Hypotheses of its search; 1: greedy."""
 
 
 class Hypothesis(_Struct, frozen=True, tag="hypothesis"):
