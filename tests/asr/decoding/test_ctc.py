@@ -32,7 +32,6 @@ def forward(said: np.ndarray, labels: Sequence[int]) -> float:
             if i > 1 and symbol not in (VOCABULARY, symbols[i - 2]):
                 ways += before[i - 2]
             alpha[i] = ways * frame[symbol]
-
     return float(np.log(alpha[-2:].sum()))
 
 
