@@ -31,17 +31,25 @@ class Decoding:
     Attributes:
         beam: Hypotheses of the search; 1: greedy.
         ctc_weight: In a beam search, of the log-probability that the wordpiece CTC head gives each hypothesis.
+        lm_weight: Of the folder's language model; None: as stored with it.
+        ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored with the language model.
+        label_bonus: Added for each label, with the language model; None: as stored with it.
     """
 
     beam: int = 1
     ctc_weight: float = 0.0
+    lm_weight: float | None = None
+    ilm_weight: float | None = None
+    label_bonus: float | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a beam or a weight that cannot be served."""
         if not 1 <= self.beam <= MAX_BEAM:
             raise ConfigError(f"beam: expected 1 to {MAX_BEAM}, got {self.beam}")
-        if not 0.0 <= self.ctc_weight < float("inf"):
-            raise ConfigError(f"ctc_weight: expected a number of 0 or more, got {self.ctc_weight}")
+        for name in ("ctc_weight", "lm_weight", "ilm_weight", "label_bonus"):
+            weight = getattr(self, name)
+            if weight is not None and not 0.0 <= weight < float("inf"):
+                raise ConfigError(f"{name}: expected a number of 0 or more, got {weight}")
 
 
 def bundled_model() -> Path:

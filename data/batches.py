@@ -160,6 +160,7 @@ def assemble(
     rng: np.random.Generator,
     augment: Callable[[Frames, float, np.random.Generator], Frames],
     splice: Splice = unspliced,
+    views: int = 1,
 ) -> dict[str, NDArray[Any]]:
     """Makes a batch.
 
@@ -171,12 +172,13 @@ def assemble(
         rng: Generator of this batch's augmentation.
         augment: Called with (frames, speed factor, generator).
         splice: Called with (example, generator): another example to take in its place, no longer, and its frames.
+        views: Copies of each example, augmented apart, in adjacent rows; B is so many times the planned examples.
 
     Returns:
         frames [B, T, bins] float32, frame_lengths [B], characters [B, Uc], character_lengths [B], pieces [B, Up],
         piece_lengths [B], all int32; piece_places [B, Up] float32.
     """
-    bucket, size = planned.bucket, len(planned.members)
+    bucket, size = planned.bucket, len(planned.members) * views
     batch: dict[str, NDArray[Any]] = {
         "frame_lengths": np.zeros(size, np.int32),
         "characters": np.zeros((size, bucket.characters), np.int32),
@@ -185,17 +187,18 @@ def assemble(
         "piece_lengths": np.zeros(size, np.int32),
         "piece_places": np.ones((size, bucket.pieces), np.float32),
     }
-    for row, (index, factor) in enumerate(planned.members):
-        example, x = _spliced(examples[index], bucket, features, rng, splice)
-        x = augment(x, factor, rng)[: bucket.frames]
-        if row == 0:
-            batch["frames"] = np.full((size, bucket.frames, x.shape[1]), fill, np.float32)
-        batch["frames"][row, : len(x)] = x
-        batch["frame_lengths"][row] = len(x)
-        for name, labels in (("character", example.characters), ("piece", example.pieces)):
-            batch[f"{name}s"][row, : len(labels)] = labels
-            batch[f"{name}_lengths"][row] = len(labels)
-        batch["piece_places"][row, : len(example.places)] = example.places
+    for place, (index, factor) in enumerate(planned.members):
+        example, spoken = _spliced(examples[index], bucket, features, rng, splice)
+        for row in range(place * views, (place + 1) * views):
+            x = augment(spoken, factor, rng)[: bucket.frames]
+            if row == 0:
+                batch["frames"] = np.full((size, bucket.frames, x.shape[1]), fill, np.float32)
+            batch["frames"][row, : len(x)] = x
+            batch["frame_lengths"][row] = len(x)
+            for name, labels in (("character", example.characters), ("piece", example.pieces)):
+                batch[f"{name}s"][row, : len(labels)] = labels
+                batch[f"{name}_lengths"][row] = len(labels)
+            batch["piece_places"][row, : len(example.places)] = example.places
     return batch
 
 

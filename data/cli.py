@@ -22,6 +22,7 @@ from data.copies import CopyConfig, make_copies
 from data.corpora.readers import READERS
 from data.corpora.reading import refuse
 from data.manifest import ManifestError, Utterance, read_manifest, scan_manifest, write_manifest
+from data.pronounce import pronunciations, write_pronunciations
 from data.synthesize import FORMATS, SynthesisConfig, synthesize
 
 app = typer.Typer(
@@ -101,6 +102,22 @@ def synthesize_command(
     typer.echo(f"Made {summary.made} utterances; {output / 'manifest.jsonl'} has {summary.total}.")
     if summary.failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def pronounce(
+    manifest: Annotated[Path, typer.Argument(help="Manifest whose words are pronounced, of all splits.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")],
+    voice: Annotated[str, typer.Option(help="Of espeak-ng, whose accent it is.")] = "en-us",
+) -> None:
+    """Write the phonemes of a manifest's words, for `pronunciations` of a training run."""
+    words = {word for u in read_manifest(manifest) for word in (u.text or "").split()}
+    if not words:
+        raise ManifestError(f"{manifest}: expected transcribed utterances, found none")
+    found = pronunciations(words, voice)
+    write_pronunciations(output, found)
+    phonemes = {phoneme for units in found.values() for phoneme in units}
+    typer.echo(f"Wrote {len(found)} words to {output}: {len(phonemes)} phonemes, so characters = {len(phonemes) + 1}.")
 
 
 @app.command(name="augment")

@@ -1,7 +1,7 @@
 """Voices of the speech synthesisers espeak-ng, flite and festival, and how each is made to speak.
 
 The synthesisers are programs of the system, called with the text on standard input or in a file, never as an
-argument. Nothing here but `installed_voices` and `speak` touches the system.
+argument. Nothing here but `installed_voices`, `speak` and what they call touches the system.
 """
 
 import re
@@ -93,16 +93,16 @@ def installed_voices(engine: str) -> list[Voice]:
     Raises:
         SynthesisError: if the engine is not installed, naming its Debian package.
     """
-    program = _program(engine)
+    path = program(engine)
     if engine == "espeak-ng":
-        accents = parse_espeak_voices(_output([program, "--voices=en"]), "gmw/")
-        variants = parse_espeak_voices(_output([program, "--voices=variant"]), "!v/")
+        accents = parse_espeak_voices(program_output([path, "--voices=en"]), "gmw/")
+        variants = parse_espeak_voices(program_output([path, "--voices=variant"]), "!v/")
         names = [accent + tail for accent in accents for tail in ("", *(f"+{v}" for v in variants))]
     elif engine == "flite":
-        listed = _output([program, "-lv"]).partition(":")[2]
+        listed = program_output([path, "-lv"]).partition(":")[2]
         names = sorted(set(listed.split()) - _FLITE_UNFIT)
     else:
-        listed = _output([str(Path(program).with_name("festival")), "-b", "(print (voice.list))"])
+        listed = program_output([str(Path(path).with_name("festival")), "-b", "(print (voice.list))"])
         names = sorted(re.findall(r"[\w-]+", listed))
     if not names:
         raise SynthesisError(f"{engine} has no English voice; Debian: apt-get install {PACKAGES[engine]}")
@@ -144,13 +144,14 @@ def speak(voice: Voice, manner: Manner, text: Path, wave: Path) -> None:
     Raises:
         SynthesisError: if the synthesiser is missing, fails, hangs or writes nothing.
     """
-    _program(voice.engine)
-    _output(command(voice, manner, text, wave))
+    program(voice.engine)
+    program_output(command(voice, manner, text, wave))
     if not wave.is_file() or not wave.stat().st_size:
         raise SynthesisError(f"{voice}: expected speech, got no file")
 
 
-def _program(engine: str) -> str:
+def program(engine: str) -> str:
+    """Path of an engine's program; raises SynthesisError, saying how to get it, where it is missing."""
     program = shutil.which(_PROGRAMS[engine])
     if program is None:
         name = _PROGRAMS[engine]
@@ -158,7 +159,12 @@ def _program(engine: str) -> str:
     return program
 
 
-def _output(arguments: Sequence[str]) -> str:
+def program_output(arguments: Sequence[str]) -> str:
+    """What a synthesiser prints.
+
+    Raises:
+        SynthesisError: if it cannot be run, fails or hangs.
+    """
     try:
         result = subprocess.run(
             arguments,

@@ -55,9 +55,11 @@ class FusionWeights:
             if not math.isfinite(value) or value < 0.0:
                 raise ConfigError(f"{name}: expected a number of 0 or more, got {value}")
 
-    def replaced(self, lm_weight: float | None, ilm_weight: float | None) -> "FusionWeights":
+    def replaced(
+        self, lm_weight: float | None, ilm_weight: float | None, label_bonus: float | None = None
+    ) -> "FusionWeights":
         """These weights, save for those given."""
-        given = {"lm_weight": lm_weight, "ilm_weight": ilm_weight}
+        given = {"lm_weight": lm_weight, "ilm_weight": ilm_weight, "label_bonus": label_bonus}
         return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -26,12 +26,13 @@ def make_search(
 
     Args:
         folder: Model folder, in which the language model lies: word trigrams, or else a recurrent model. Its
-            configuration says how much the CTC head counts.
+            configuration says how much the CTC head counts, and may have weights in place of those stored with the
+            language model (`Decoding`).
         transducer: The model.
         tokenizer: Its wordpieces.
         beam: Hypotheses; 1: greedy decoding.
-        lm_weight: Of the language model; None: as stored with it; 0: none is used.
-        ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
+        lm_weight: Of the language model; None: as the folder says; 0: none is used.
+        ilm_weight: Of the transducer's own expectation, which is subtracted; None: as the folder says.
 
     Returns:
         None: decode greedily.
@@ -48,15 +49,19 @@ def make_search(
             raise AsrError(f"{name}: expected a beam of 2 or more with it, got greedy decoding")
     if beam == 1:
         return None
-    ctc_weight = decoding_of(folder).ctc_weight
+    decoding = decoding_of(folder)
+    ctc_weight = decoding.ctc_weight
     present = _present(folder)
     if lm_weight and present is None:
         raise AsrError(f"lm_weight: expected a language model {folder / word_files.NAME}, found none")
+    if lm_weight is None:
+        lm_weight = decoding.lm_weight
     if lm_weight == 0.0 or present is None:
         ilm_weight = _checked("ilm_weight", ilm_weight or 0.0)
         return BeamSearch(transducer, BeamConfig(beam, 0.0, LABEL_BONUS, ilm_weight, ctc_weight))
     language, stored = _load(present, tokenizer)
-    fusion = stored.replaced(lm_weight, ilm_weight)
+    ilm_weight = decoding.ilm_weight if ilm_weight is None else ilm_weight
+    fusion = stored.replaced(lm_weight, ilm_weight, decoding.label_bonus)
     config = BeamConfig(beam, fusion.lm_weight, fusion.label_bonus, fusion.ilm_weight, ctc_weight)
     return BeamSearch(transducer, config, language)
 

@@ -1,4 +1,4 @@
-"""Word spans of training utterances by forced alignment with a model's character head."""
+"""Word spans of training utterances by forced alignment with a model's lower CTC head."""
 
 import itertools
 import json
@@ -12,10 +12,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from asr.encoder.subsampling import STRIDE
+from asr.errors import ConfigError
 from asr.model_folder import load_model
-from asr.tokenizer import characters
 from asr.training.compiled import compiled
 from asr.training.dev import BATCH_FRAMES, batches_by_length, padded
+from asr.training.spelling import Spelling
 from data.cache import FeatureCache
 from data.manifest import Utterance
 
@@ -60,16 +61,21 @@ def forced_path(log_probs: NDArray[np.float32], labels: Sequence[int]) -> NDArra
     return path
 
 
-def word_spans(path: NDArray[np.int32], text: str, frames: int) -> list[Span]:
-    """Spans of a transcript's words, in log-mel frames, from its characters' path at 40 ms.
+def word_spans(path: NDArray[np.int32], sizes: Sequence[int], frames: int) -> list[Span]:
+    """Spans of a transcript's words, in log-mel frames, from the path of its symbols at 40 ms.
 
-    Words meet in the middle between the last frame of one word's characters and the first of the next one's.
+    Words meet in the middle between the last frame of one word's symbols and the first of the next one's.
+
+    Args:
+        path: As of `forced_path`.
+        sizes: Symbols of each word, at least one; between two words is one more.
+        frames: Of the recording.
     """
     said = np.flatnonzero(path % 2 == 1)
     labels = path[said] // 2
     cuts, at = [0], 0
-    for word in text.split()[:-1]:
-        at += len(word)  # the space after the word
+    for size in sizes[:-1]:
+        at += size  # the space after the word
         before, after = said[labels < at], said[labels > at]
         cuts.append(round(STRIDE * (before[-1] + 1 + after[0]) / 2))
         at += 1
@@ -78,12 +84,17 @@ def word_spans(path: NDArray[np.int32], text: str, frames: int) -> list[Span]:
 
 
 def kept_spans(
-    path: Path, folder: Path, utterances: Sequence[Utterance], features: FeatureCache, fill: float
+    path: Path,
+    folder: Path,
+    utterances: Sequence[Utterance],
+    features: FeatureCache,
+    fill: float,
+    spelling: Spelling,
 ) -> dict[str, list[Span]]:
     """As `aligned`; a file keeps them, so that a run that goes on splices what it spliced before."""
     if not path.exists():
         partial = path.with_suffix(".tmp")
-        partial.write_text(json.dumps(aligned(folder, utterances, features, fill)), encoding="utf-8")
+        partial.write_text(json.dumps(aligned(folder, utterances, features, fill, spelling)), encoding="utf-8")
         partial.replace(path)
     found = json.loads(path.read_text(encoding="utf-8"))
     return {name: [(start, end) for start, end in spans] for name, spans in found.items()}
@@ -94,6 +105,7 @@ def aligned(
     utterances: Sequence[Utterance],
     features: FeatureCache,
     fill: float,
+    spelling: Spelling,
 ) -> dict[str, list[Span]]:
     """Word spans of every utterance that can be aligned, by id.
 
@@ -102,8 +114,15 @@ def aligned(
         utterances: With transcripts.
         features: Their frames.
         fill: Value of frames past the end.
+        spelling: What the model's lower head says.
+
+    Raises:
+        ConfigError: if that head says something else.
     """
     model, _ = load_model(folder)
+    if model.config.characters != len(spelling):
+        expected = f"a model whose lower head has the run's {len(spelling)} symbols"
+        raise ConfigError(f"splice_model: expected {expected}, {folder} has {model.config.characters}")
 
     def head(frames: Any, lengths: Any) -> Any:
         lower, _ = model(frames, lengths, chunk=frames.shape[1])
@@ -124,9 +143,10 @@ def aligned(
         log_probs = np.asarray(run(ops.convert_to_tensor(frames), ops.convert_to_tensor(-(-lengths // 8) * 8)))
         for row, i in enumerate(rows):
             text = kept[i].transcript
-            path = forced_path(log_probs[row, : counts[i] // STRIDE], characters(text))
+            path = forced_path(log_probs[row, : counts[i] // STRIDE], spelling.encode(text))
             if path is not None:
-                found[kept[i].id] = word_spans(path, text, counts[i])
+                sizes = [len(spelling.word(word)) for word in text.split()]
+                found[kept[i].id] = word_spans(path, sizes, counts[i])
         done += len(rows)
         log.info("aligned: %d of %d utterances", done, len(kept))
     return found

@@ -21,6 +21,9 @@ class DataConfig:
             relative to the run's folder; empty: they are computed anew in every step.
         noise: Folder of noise recordings, relative to the config file; empty: none.
         tokenizer: A sentencepiece model, relative to the config file; empty: learnt from the training texts.
+        pronunciations: JSON file of the phonemes of every word of all splits, as `asr-data pronounce` writes it,
+            relative to the config file: the lower CTC head then says these in place of characters, and
+            `model.characters` counts them and the place between words; empty: characters.
         texts: Text files (.txt or .txt.xz), a sentence a line, that a learnt tokenizer and the text loss also see.
         text_rows: Sentences of each step's text loss.
         text_first_rows: Sentences of each step that trains on text alone.
@@ -38,6 +41,7 @@ class DataConfig:
     encoded: str = ""
     noise: str = ""
     tokenizer: str = ""
+    pronunciations: str = ""
     texts: tuple[str, ...] = ()
     text_rows: int = 48
     text_first_rows: int = 512
@@ -124,8 +128,11 @@ class LossConfig:
 
     Attributes:
         objective: "full_sum" (every alignment) or "viterbi" (the best one).
-        characters: Character CTC at 40 ms.
+        characters: CTC at 40 ms on the lower layers, of characters or (`data.pronunciations`) phonemes.
         pieces: Wordpiece CTC at 80 ms.
+        consistency: Divergence between what the wordpiece head says of two augmented copies of an utterance (CR-CTC,
+            Yao et al. 2025, 2410.05101); above 0, every batch has half as many utterances, twice each. The paper has
+            0.2 times the weight of `pieces`, and stronger masks of time than without.
         transducer: The block lattice.
         decoder: Cross-entropy of the encoder–decoder's labels.
         text: Internal language model on text that nobody spoke (`data.texts` and the training transcripts); 0: off.
@@ -141,6 +148,7 @@ class LossConfig:
     objective: str = "full_sum"
     characters: float = 0.3
     pieces: float = 0.3
+    consistency: float = 0.0
     transducer: float = 1.0
     decoder: float = 1.0
     text: float = 0.0
@@ -160,6 +168,11 @@ class LossConfig:
     def heads(self) -> tuple[str, ...]:
         """CTC heads that have a weight; the others' losses are not computed."""
         return tuple(head for head in ("characters", "pieces") if self.weighs(head))
+
+    @property
+    def views(self) -> int:
+        """Augmented copies of each utterance in a batch, in adjacent rows."""
+        return 2 if self.consistency else 1
 
     def weighs(self, name: str) -> bool:
         """Whether a loss has a weight above 0."""
@@ -258,6 +271,10 @@ class TrainConfig:
             )
         if self.loss.text and self.model.kind != "transducer":
             raise ConfigError(f"text: expected 0, for the text loss trains a transducer, got {self.loss.text}")
+        if self.loss.consistency and (self.model.kind != "transducer" or not self.loss.pieces):
+            raise ConfigError(
+                f"consistency: expected 0, for it needs a transducer's wordpiece head, got {self.loss.consistency}"
+            )
         if self.loss.text and not self.data.texts:
             raise ConfigError("texts: expected text files for the text loss, got none")
         if self.data.encoded:

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.features import FRAMES_PER_SECOND, HOP_SAMPLES, LOG_FLOOR, MEL_BINS, SAMPLE_RATE, log_mel
-from asr.tokenizer import Tokenizer, characters, read_tokenizer, train_tokenizer
+from asr.tokenizer import Tokenizer, read_tokenizer, train_tokenizer
 from asr.training.alignment import kept_spans
 from asr.training.config import TrainConfig
+from asr.training.spelling import Spelling, read_spelling
 from asr.training.text import TextBatches, sentences
 from data.audio import load_audio
 from data.batches import Example, Splice, unspliced
@@ -44,6 +45,7 @@ class Corpus:
         noises: Log-mel frames of noise recordings.
         mean: [80] mean of the training features.
         deviation: [80] standard deviation of the training features.
+        spelling: What the lower CTC head says.
         splice: Takes spliced utterances in the place of some examples.
         text: Sentences for the text loss, training transcripts included; None: it is off.
     """
@@ -55,6 +57,7 @@ class Corpus:
     noises: list[NDArray[np.float32]]
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
+    spelling: Spelling = field(default_factory=Spelling)
     splice: Splice = unspliced
     text: TextBatches | None = None
 
@@ -73,7 +76,8 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         run: The run's folder.
 
     Raises:
-        ConfigError: if a split has no utterances.
+        ConfigError: if a split has no utterances, or the model has not as many characters as the pronunciations
+            phonemes.
         ValueError: from the manifest or the audio, naming the file.
     """
     data = config.data
@@ -86,6 +90,7 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     train = [u for s in data.train for u in by_split[s] if u.text]
     tokenizer = _tokenizer(config, base, train)
     train = heard_speakers(train, data.speaker_share)
+    spelling = _spelling(config, base)
     noise = _noise_utterances(base / data.noise) if data.noise else []
     cache = build_cache(
         [*utterances, *noise],
@@ -96,22 +101,29 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         jobs=data.jobs,
         progress=_log_progress,
     )
-    examples = [_example(u, cache.spans[u.id][1], tokenizer) for u in train]
+    examples = [_example(u, cache.spans[u.id][1], tokenizer, spelling) for u in train]
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
-    splice = _splice(config, base, run, train, cache, tokenizer)
+    splice = _splice(config, base, run, train, cache, tokenizer, spelling)
     text = _text(config, base, train, tokenizer) if config.loss.text else None
-    return Corpus(tokenizer, examples, dev, cache, [cache[u.id] for u in noise], mean, deviation, splice, text)
+    noises = [cache[u.id] for u in noise]
+    return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, spelling, splice, text)
 
 
 def _splice(
-    config: TrainConfig, base: Path, run: Path, train: Sequence[Utterance], cache: FeatureCache, tokenizer: Tokenizer
+    config: TrainConfig,
+    base: Path,
+    run: Path,
+    train: Sequence[Utterance],
+    cache: FeatureCache,
+    tokenizer: Tokenizer,
+    spelling: Spelling,
 ) -> Splice:
     augment = config.augment
     if not augment.splice_probability:
         return unspliced
     real = [u for u in train if not u.speaker.startswith(SYNTHETIC)]
-    spans = kept_spans(run / "spans.json", base / augment.splice_model, real, cache, SILENCE)
+    spans = kept_spans(run / "spans.json", base / augment.splice_model, real, cache, SILENCE, spelling)
     splicer = Splicer(real, spans, cache.__getitem__, augment.splice_words)
 
     def splice(example: Example, rng: np.random.Generator) -> tuple[Example, NDArray[np.float32]] | None:
@@ -121,7 +133,7 @@ def _splice(
         if found is None:
             return None
         made = dataclasses.replace(example.utterance, text=found.text)
-        return _example(made, len(found.frames), tokenizer), found.frames
+        return _example(made, len(found.frames), tokenizer, spelling), found.frames
 
     return splice
 
@@ -149,12 +161,24 @@ def _text(config: TrainConfig, base: Path, train: Sequence[Utterance], tokenizer
     return TextBatches(found, tokenizer, config.data.text_labels, config.schedule.seed)
 
 
-def _example(utterance: Utterance, frames: int, tokenizer: Tokenizer) -> Example:
+def _example(utterance: Utterance, frames: int, tokenizer: Tokenizer, spelling: Spelling) -> Example:
     pieces = tokenizer.encode(utterance.transcript)
     ends = np.cumsum([len(tokenizer.texts[p]) for p in pieces])
     middles = (ends - np.array([len(tokenizer.texts[p]) / 2 for p in pieces])) / max(1, ends[-1] if len(ends) else 1)
-    labels = tuple(characters(utterance.transcript)), tuple(pieces)
+    labels = tuple(spelling.encode(utterance.transcript)), tuple(pieces)
     return Example(utterance, frames, *labels, tuple(float(m) for m in middles))
+
+
+def _spelling(config: TrainConfig, base: Path) -> Spelling:
+    if not config.data.pronunciations:
+        return Spelling()
+    spelling = read_spelling(base / config.data.pronunciations)
+    if len(spelling) != config.model.characters:
+        raise ConfigError(
+            f"characters: expected {len(spelling)}, the phonemes of {config.data.pronunciations} and the place between"
+            f" words, got {config.model.characters}"
+        )
+    return spelling
 
 
 def _log_progress(done: int, total: int) -> None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from asr.decoding.greedy import decode_block, initial_state
 from asr.encoder.encoder import FRAMES_PER_STEP
-from asr.tokenizer import CHARACTERS, Tokenizer
+from asr.tokenizer import Tokenizer
 from asr.training.compiled import compiled
+from asr.training.spelling import Spelling
 from asr.transducer.joint import MAX_BLOCK
 from asr.transducer.model import Transducer
 from data.cache import FeatureCache
@@ -38,11 +39,15 @@ class DevDecoder:
         model: The transducer.
         tokenizer: Its wordpieces.
         chunk: Encoder frames per chunk.
+        spelling: What its lower head says; None: characters.
     """
 
-    def __init__(self, model: Transducer, tokenizer: Tokenizer, chunk: int = MAX_BLOCK) -> None:
+    def __init__(
+        self, model: Transducer, tokenizer: Tokenizer, chunk: int = MAX_BLOCK, spelling: Spelling | None = None
+    ) -> None:
         """Compiles nothing yet: each shape is traced when it first comes."""
         self.model, self.tokenizer, self.chunk = model, tokenizer, chunk
+        self.spelling = spelling or Spelling()
         self._encode, self._decode = compiled(self._encoded, model), compiled(self._block, model)
 
     def _encoded(self, frames: Any, lengths: Any) -> Any:
@@ -74,7 +79,7 @@ class DevDecoder:
         characters, pieces = np.asarray(characters), np.asarray(pieces)
         return [
             {
-                "characters": "".join(CHARACTERS[i] for i in ctc_labels(characters[i], n // 4)).strip(),
+                "characters": self.spelling.written(ctc_labels(characters[i], n // 4)),
                 "pieces": self.tokenizer.decode(ctc_labels(pieces[i], n // FRAMES_PER_STEP)),
                 "transducer": self.tokenizer.decode(labels[i]),
             }
@@ -87,15 +92,18 @@ def word_error_rates(
     utterances: Sequence[Utterance],
     features: FeatureCache,
     fill: float,
+    spelling: Spelling | None = None,
 ) -> dict[str, float]:
-    """Word error rate of each of the decoder's heads.
+    """Word error rate of each of the decoder's heads; of "characters" the phonemes', if it says phonemes.
 
     Args:
         decoder: Decodes batches, as `DevDecoder` does.
         utterances: With transcripts.
         features: Their frames, by utterance id.
         fill: Value of frames past the end: that of digital silence.
+        spelling: What the lower head says; None: characters.
     """
+    spelling = spelling or Spelling()
     texts: dict[str, list[str]] = {}
     references: list[str] = []
     counts = [features.spans[u.id][1] for u in utterances]
@@ -111,7 +119,8 @@ def word_error_rates(
             references.append(utterances[i].transcript)
             for head, text in found.items():
                 texts.setdefault(head, []).append(text)
-    return {head: float(jiwer.wer(references, found)) for head, found in texts.items()}
+    expected = {"characters": [spelling.reference(text) for text in references]} if "characters" in texts else {}
+    return {head: float(jiwer.wer(expected.get(head, references), found)) for head, found in texts.items()}
 
 
 def batches_by_length(frame_counts: Sequence[int], batch_frames: int) -> list[list[int]]:

@@ -11,6 +11,7 @@ from asr.encoder_decoder.model import EncoderDecoder
 from asr.encoder_decoder.search import GlobalDecoder
 from asr.tokenizer import Tokenizer
 from asr.training.dev import DevDecoder
+from asr.training.spelling import Spelling
 from asr.transducer.model import Transducer
 
 AnyModel = Transducer | EncoderDecoder
@@ -22,7 +23,9 @@ def make_model(config: ModelConfig, encoder: type[Encoder] = Encoder) -> AnyMode
 
 
 def make_decoder(
-    model: AnyModel, tokenizer: Tokenizer
+    model: AnyModel, tokenizer: Tokenizer, spelling: Spelling
 ) -> Callable[[NDArray[np.float32], NDArray[np.int32]], list[dict[str, str]]]:
     """What decodes batches of whole recordings with a model: their texts, by head."""
-    return GlobalDecoder(model, tokenizer) if isinstance(model, EncoderDecoder) else DevDecoder(model, tokenizer)
+    if isinstance(model, EncoderDecoder):
+        return GlobalDecoder(model, tokenizer)
+    return DevDecoder(model, tokenizer, spelling=spelling)

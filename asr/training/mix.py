@@ -18,7 +18,10 @@ from asr.tokenizer import read_tokenizer
 from asr.training.checkpoint import load_arrays
 
 TRAINING_ONLY = ("dropout", "drop_path", "label_dropout", "label_noise")
-JOINT_ONLY = ("attention", "attention_radius", "attention_chunk")
+SIZES_OF_PARTS = {  # that others need not share, if the part is the first model's
+    "joint": ("attention", "attention_radius", "attention_chunk"),
+    "characters": ("characters",),
+}
 
 
 def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], first_only: Sequence[str] = ()) -> None:
@@ -47,9 +50,10 @@ def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], f
             raise CheckpointError(f"{folders[0]}: expected a part of the model ({', '.join(parts)}), got {name!r}")
     mixed = {path: value.astype(np.float64) for path, value in first.items()}
     taken = {path for path in mixed if path.startswith(tuple(first_only))}
+    free = tuple(size for part in first_only for size in SIZES_OF_PARTS.get(part, ()))
     total = shares[0]
     for folder, share in zip(folders[1:], shares[1:], strict=True):
-        _check_alike(config, read_config(folder)[0], folder, folders[0], JOINT_ONLY if "joint" in first_only else ())
+        _check_alike(config, read_config(folder)[0], folder, folders[0], free)
         if read_tokenizer(folder / "tokenizer.model").texts != tokenizer.texts:
             raise CheckpointError(f"{folder}: expected the same wordpieces as {folders[0]}")
         weights, _ = load_arrays(folder / "weights.npz")

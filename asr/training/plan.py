@@ -50,7 +50,7 @@ class TrainingBatches:
     def __init__(self, config: TrainConfig, corpus: Corpus, augment: Augmenter, devices: int = 1) -> None:
         """Makes the buckets; nothing is planned yet."""
         self.config, self.corpus, self.augment, self.devices = config, corpus, augment, devices
-        buckets = make_buckets(config.data.bucket_frames, config.data.batch_frames)
+        buckets = make_buckets(config.data.bucket_frames, config.data.batch_frames // config.loss.views)
         self.buckets = [_even(b, devices, config.schedule.parts) for b in buckets]
         left_out = too_long(corpus.train, self.buckets, config.augment.speeds)
         if left_out:
@@ -101,7 +101,9 @@ class TrainingBatches:
         rng = np.random.default_rng((self.config.schedule.seed, epoch.number, index))
         features = self.corpus.features.__getitem__
         splice = self.corpus.splice
-        batch = assemble(epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment, splice)
+        batch = assemble(
+            epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment, splice, self.config.loss.views
+        )
         if self.corpus.text is None:
             return batch
         return batch | self.corpus.text.at(epoch.first + index, self._even_rows(self.config.data.text_rows))

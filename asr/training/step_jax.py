@@ -114,6 +114,7 @@ class JaxStep:
                 prior_weight=prior,
                 guide_weight=guide,
                 heads=self.config.loss.heads,
+                paired=self.config.loss.views == 2,
                 training=True,
             )
 

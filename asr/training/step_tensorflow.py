@@ -60,9 +60,9 @@ class TensorFlowStep:
 
     def _compute(self, batch: dict[str, Any], chunk: Any, block: int | None, delay_penalty: float, priors: Any) -> Any:
         """Losses and gradients, of the batch's parts side by side: they run at the same time on several cores."""
-        parts = self.config.schedule.parts
-        if any(value.shape[0] % parts for value in batch.values()):
-            parts = 1
+        parts, views = self.config.schedule.parts, self.config.loss.views
+        if any(value.shape[0] % (parts * (1 if "text" in name else views)) for name, value in batch.items()):
+            parts = 1  # copies of one utterance stay together
         found = []
         for k in range(parts):  # text has rows of its own
             rows = {name: value.shape[0] // parts for name, value in batch.items()}
@@ -85,6 +85,7 @@ class TensorFlowStep:
                 prior_weight=priors[0],
                 guide_weight=priors[1],
                 heads=weights.heads,
+                paired=weights.views == 2,
                 training=True,
             )
             total = sum(getattr(weights, name) * loss for name, loss in losses.items())

@@ -78,7 +78,7 @@ class Trainer:
         (run / "tokenizer.model").write_bytes(self.corpus.tokenizer.model)
         (run / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1))
         self.record = RunRecord(run, self.step, config.schedule.steps, self.audio_seconds)
-        self._decoder = make_decoder(self.model, self.corpus.tokenizer)
+        self._decoder = make_decoder(self.model, self.corpus.tokenizer, self.corpus.spelling)
 
     def train(self, until: float | None = None) -> None:
         """Trains to the last step, or to the time `until` (of `time.time`)."""
@@ -120,7 +120,8 @@ class Trainer:
             variable.assign(np.asarray(average))
         results: dict[str, dict[str, float]] = {}
         for split, utterances in self.corpus.dev.items():
-            rates = word_error_rates(self._decoder, utterances, self.corpus.features, SILENCE)
+            corpus = self.corpus
+            rates = word_error_rates(self._decoder, utterances, corpus.features, SILENCE, corpus.spelling)
             results[split] = {head: rate for head, rate in rates.items() if self.config.loss.weighs(head)}
             self.record.evaluation(self.step, self.audio_seconds, split, results[split])
         for variable, value in zip(self.stepper.variables, current, strict=True):

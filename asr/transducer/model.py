@@ -11,6 +11,7 @@ from asr.decoding.words import WordRule
 from asr.encoder.encoder import FRAMES_PER_STEP, Encoder
 from asr.encoder.subsampling import STRIDE
 from asr.features import MEL_BINS
+from asr.objectives.consistency import pair_divergence
 from asr.objectives.ctc import ctc_alignment, ctc_loss
 from asr.objectives.lattice import block_lattice_loss
 from asr.objectives.prior import (
@@ -82,6 +83,7 @@ class Transducer(keras.Model):
         prior_weight: Any = None,
         guide_weight: Any = None,
         heads: Collection[str] = CTC_HEADS,
+        paired: bool = False,
         training: bool = False,
     ) -> dict[str, Any]:
         """Losses of a batch, each in nats per label.
@@ -98,11 +100,13 @@ class Transducer(keras.Model):
             prior_weight: Scalar, weight of the prior that the speech's energy puts on characters; None: no prior.
             guide_weight: Scalar, weight of the prior that the characters' alignment puts on wordpieces; None: no prior.
             heads: CTC heads whose losses are wanted; the characters' is computed for `guide_weight`, too.
+            paired: Whether rows 2 k and 2 k + 1 are augmented copies of one recording.
             training: Whether dropout acts, in the parts that are trainable.
 
         Returns:
-            Scalars by name: "characters" and "pieces" (CTC) if in `heads`, "transducer" if `block` is given, "text"
-            (cross-entropy of the internal language model) if the batch has text.
+            Scalars by name: "characters" and "pieces" (CTC) if in `heads`, "consistency" of the wordpieces' head if
+            rows are paired, too, "transducer" if `block` is given, "text" (cross-entropy of the internal language
+            model) if the batch has text.
 
         Raises:
             ValueError: for an unknown objective, "full_sum" with context feedback, or a block longer than the chunk or
@@ -117,7 +121,16 @@ class Transducer(keras.Model):
         results = {}
         if "frames" in batch:
             results = self._spoken(
-                batch, chunk, block, objective, delay_penalty, prior_weight, guide_weight, heads, training=training
+                batch,
+                chunk,
+                block,
+                objective,
+                delay_penalty,
+                prior_weight,
+                guide_weight,
+                heads,
+                paired=paired,
+                training=training,
             )
         if "text" in batch:
             results["text"] = (self.text_loss(batch["text"], batch["text_lengths"], training), batch["text_lengths"])
@@ -137,6 +150,7 @@ class Transducer(keras.Model):
         guide_weight: Any,
         heads: Collection[str],
         *,
+        paired: bool,
         training: bool,
     ) -> dict[str, tuple[Any, Any]]:
         """Losses [B] of recordings, and their counts of labels [B], by name; arguments as `losses_of`."""
@@ -151,8 +165,10 @@ class Transducer(keras.Model):
             results["characters"] = (characters, batch["character_lengths"])
         if "pieces" in heads:
             prior = _guide(progress, FRAMES_PER_STEP // STRIDE, batch, guide_weight)
-            steps = lengths // FRAMES_PER_STEP
-            results["pieces"] = ctc_loss(self.pieces(upper), batch["pieces"], steps, pieces, prior), pieces
+            steps, logits = lengths // FRAMES_PER_STEP, self.pieces(upper)
+            results["pieces"] = ctc_loss(logits, batch["pieces"], steps, pieces, prior), pieces
+            if paired:
+                results["consistency"] = pair_divergence(logits, steps), pieces
         if block is not None:
             blocks = lengths // (FRAMES_PER_STEP * block)
             shape = _guide(progress, block * FRAMES_PER_STEP // STRIDE, batch, guide_weight)

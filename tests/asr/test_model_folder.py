@@ -72,6 +72,8 @@ def test_the_bundled_model_is_searched_with_a_beam() -> None:
         ({"beam": 0}, "decoding: beam: expected 1 to 32, got 0"),
         ({"beam": "wide"}, "decoding: beam: expected"),
         ({"ctc_weight": -0.1}, "decoding: ctc_weight: expected a number of 0 or more, got -0.1"),
+        ({"lm_weight": -1.0}, "decoding: lm_weight: expected a number of 0 or more, got -1.0"),
+        ({"label_bonus": float("inf")}, "decoding: label_bonus: expected a number of 0 or more, got inf"),
         ({"bean": 8}, "decoding: unknown key bean"),
     ],
 )

@@ -28,7 +28,8 @@ from client.bench.stream import Target
 from tests.soak.playing import SAMPLES
 from tests.soak.service import Service
 
-BUSY_S = 0.1  # of processor time in a second: a worker that took less has nothing to do
+BUSY_S = 0.1  # of processor time in a second: workers that took less have nothing to do
+PREPARE_S = 240.0  # that workers may take for the programs that they do not need to be ready
 LADDER = (1, 8, 32, 64, 128, 200, 300, 400, 512)
 
 
@@ -67,15 +68,27 @@ class Measured:
     worker_cores: float
 
 
-async def settled(service: Service, longest_s: float = 120.0) -> None:
-    """Waits until the worker has compiled the programs that it did not need to be ready, or so long."""
-    until, before = time.monotonic() + longest_s, float("inf")
-    while time.monotonic() < until:
-        await asyncio.sleep(1.0)
-        now = service.cpu_s()["workers"]
-        if now - before < BUSY_S:
-            return
-        before = now
+async def settled(service: Service, programs: int) -> None:
+    """Waits until the workers have compiled so many programs, those that they do not need to be ready too, and rest.
+
+    Raises:
+        TimeoutError: if they have not after `PREPARE_S`.
+    """
+    async with asyncio.timeout(PREPARE_S):
+        before = 0.0
+        while service.prepared < programs or service.cpu_s()["workers"] - before >= BUSY_S:
+            before = service.cpu_s()["workers"]
+            await asyncio.sleep(1.0)
+
+
+def _programs(plan: Plan, engine: EngineKind) -> int:
+    """What a worker compiles."""
+    from asr.model_folder import bundled_model, read_config
+    from asr.streaming.engines import chosen
+    from server.worker.process import batch_sizes
+
+    kind = chosen(engine, read_config(bundled_model())[0])
+    return len(plan.chunks_ms) * len(batch_sizes(plan.batch, kind))
 
 
 async def measure(service: Service, plan: Plan, chunk_ms: int, audio: list[Loaded], until: float) -> dict[str, Any]:
@@ -142,8 +155,19 @@ async def bench_service(
     program: str = "server",
     engine: EngineKind = EngineKind.xla,
     workers: int = 1,
+    programs: int | None = None,
 ) -> dict[int, dict[str, Any]]:
-    """Measures, and writes `service.json` and a picture for each chunk size."""
+    """Measures, and writes `service.json` and a picture for each chunk size.
+
+    Args:
+        plan: What is measured.
+        output: Folder of the files.
+        files: Manifests and audio files that are played.
+        program: The module that is the server.
+        engine: What computes its steps.
+        workers: Its inference workers.
+        programs: That its workers compile; None: as many as `asr-server`'s.
+    """
     audio = [load(recording) for recording in recordings(files)]
     options = [option for chunk_ms in plan.chunks_ms for option in ("--chunk-ms", str(chunk_ms))]
     room = max(plan.ladder) + round(LINGER_S)  # a session that just ended may still hold its slot
@@ -155,7 +179,7 @@ async def bench_service(
     begin = time.monotonic()
     async with Service(options, program) as service:
         start_s = time.monotonic() - begin
-        await settled(service)
+        await settled(service, workers * _programs(plan, engine) if programs is None else programs)
         started = time.monotonic()
         for number, chunk_ms in enumerate(plan.chunks_ms, 1):
             until = started + plan.budget_s * number / len(plan.chunks_ms)

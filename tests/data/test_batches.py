@@ -134,6 +134,24 @@ def test_augmentation_has_the_speed_and_the_batchs_generator() -> None:
     assert seen == [(1.1, draws[0]), (0.9, draws[1])]
 
 
+def test_copies_of_an_example_are_augmented_apart_in_adjacent_rows() -> None:
+    examples = [example(100, name="a"), example(60, pieces=3, name="b")]
+    features = {"a": np.zeros((100, 3), np.float32), "b": np.ones((60, 3), np.float32)}
+
+    def augment(frames: np.ndarray, speed: float, rng: np.random.Generator) -> np.ndarray:
+        return frames + np.float32(rng.uniform(0.1, 0.4))
+
+    planned = PlannedBatch(Bucket(128, 2, 26, 11), ((1, 1.0), (0, 1.0)))
+    batch = assemble(planned, examples, features.__getitem__, 0.0, np.random.default_rng(3), augment, views=2)
+    assert batch["frames"].shape == (4, 128, 3)
+    assert np.floor(batch["frames"][:, 0, 0]).tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert len(set(batch["frames"][:, 0, 0].tolist())) == 4
+    assert batch["frame_lengths"].tolist() == [60, 60, 100, 100]
+    assert batch["piece_lengths"].tolist() == [3, 3, 2, 2]
+    for name in ("characters", "pieces", "piece_places"):
+        assert batch[name][::2].tolist() == batch[name][1::2].tolist()
+
+
 def test_batches_are_made_in_order_and_as_tensors() -> None:
     made = list(prefetched(lambda i: {"x": np.full((i, 2), i, np.int32)}, range(3, 8)))
     assert [batch["x"].numpy().tolist() for batch in made] == [[[i, i]] * i for i in range(3, 8)]

@@ -210,6 +210,21 @@ def test_synthesize_without_its_program(run: Run, tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "out").exists()
 
 
+def test_pronounce_writes_the_words_of_a_manifest(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "pronunciations", lambda words, voice: {word: [voice, *word] for word in sorted(words)})
+    manifest = write_manifest(tmp_path, {"text": "the cat"}, {"text": None, "id": "u2"}, {"text": "a cat", "id": "u3"})
+    status, out, err = run("pronounce", manifest, "-o", tmp_path / "said.json", "--voice", "en-gb")
+    assert (status, err) == (0, "")
+    assert out == f"Wrote 3 words to {tmp_path / 'said.json'}: 6 phonemes, so characters = 7.\n"
+    found = json.loads((tmp_path / "said.json").read_text())
+    assert found == {word: ["en-gb", *word] for word in ("a", "cat", "the")}
+
+
+def test_pronounce_of_no_transcripts(run: Run, tmp_path: Path) -> None:
+    status, _, err = run("pronounce", write_manifest(tmp_path, {"text": None}), "-o", tmp_path / "said.json")
+    assert (status, "expected transcribed utterances, found none" in err) == (1, True)
+
+
 def test_augment_makes_copies(run: Run, folder: Path, tmp_path: Path) -> None:
     manifest, out, noise = tmp_path / "m.jsonl", tmp_path / "out", tmp_path / "noise"
     noise.mkdir()

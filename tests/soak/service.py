@@ -13,6 +13,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 START_S = 900.0  # that loading and compiling may take
+PREPARED = b"prepared the step of"  # what a worker's log says of each program
 LOOK_S = 0.05  # between looks at whether it is ready
 MIB_KIB = 1024
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -27,13 +28,14 @@ class Service:
 
     Attributes:
         url: Where it listens.
+        prepared: Programs that its workers have compiled since it listened.
     """
 
     def __init__(self, options: Sequence[str], program: str = "server") -> None:
         self._command = [sys.executable, "-m", program, "--port", "0", "--log-format", "json", *options]
         self._process: asyncio.subprocess.Process | None = None
         self._log: asyncio.Task[None] | None = None
-        self.url = ""
+        self.url, self.prepared = "", 0
 
     async def __aenter__(self) -> Self:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("EARSHOT")}
@@ -107,10 +109,11 @@ class Service:
         raise RuntimeError("expected a server that listens, got:\n" + "".join(lines))
 
     async def _read_log(self) -> None:
-        """Keeps the pipe empty; what is worth a look is shown."""
+        """Keeps the pipe empty, and counts programs; what is worth a look is shown."""
         assert self._process is not None
         assert self._process.stderr is not None
         while line := await self._process.stderr.readline():
+            self.prepared += PREPARED in line
             if b'"level": "error"' in line or b'"level": "critical"' in line:
                 sys.stderr.buffer.write(line)
 

@@ -1,5 +1,6 @@
 """The language model: it learns, steps as it reads whole rows, is kept on disk, and joins the beam search."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
@@ -148,6 +149,13 @@ def test_the_search_takes_the_folders_language_model(model_folder: Path, tmp_pat
     without = make_search(folder, transducer, tokenizer, 4, 0.0)
     assert without is not None and without.language_model is None
     assert make_search(folder, transducer, tokenizer, 1) is None
+    values = json.loads((folder / "config.json").read_text())
+    values["decoding"] = {"lm_weight": 0.7, "label_bonus": 1.4, "ctc_weight": 0.2}
+    (folder / "config.json").write_text(json.dumps(values))
+    configured = make_search(folder, transducer, tokenizer, 4)
+    assert configured is not None and configured.config == BeamConfig(4, 0.7, 1.4, 0.2, 0.2)
+    chosen = make_search(folder, transducer, tokenizer, 4, 0.1)
+    assert chosen is not None and chosen.config == BeamConfig(4, 0.1, 1.4, 0.2, 0.2)
 
 
 def test_a_beam_or_weight_that_cannot_apply_is_refused(model_folder: Path) -> None:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.objectives.consistency import pair_divergence
 from asr.objectives.ctc import ctc_loss
 from asr.objectives.lattice import block_lattice_loss
 from asr.objectives.viterbi import best_blocks, viterbi_loss
@@ -44,6 +45,7 @@ def results(inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     for name, loss_of, arrays, others in (
         ("ctc", ctc_loss, [inputs["logits"]], [targets, frames, labels]),
+        ("consistency", pair_divergence, [inputs["logits"][:2]], [frames[:2]]),
         ("full_sum", block_lattice_loss, arcs, [blocks, labels]),
         ("penalised", block_lattice_loss, arcs, [blocks, labels, 0.01]),
         ("prior", block_lattice_loss, arcs, [blocks, labels, 0.0, prior]),

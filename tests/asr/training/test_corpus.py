@@ -1,5 +1,6 @@
 """What a run reads: splits, tokenizer, features once, normalisation, noise."""
 
+import json
 import lzma
 from collections.abc import Callable
 from pathlib import Path
@@ -37,10 +38,10 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def load(base: Path, make_config: Callable) -> Callable[..., Corpus]:
     def run(**data: Any) -> Corpus:
-        vocabulary = data.pop("vocabulary", 8)
+        model = {"vocabulary": data.pop("vocabulary", 8), "characters": data.pop("characters", 28)}
         loss = {"text": 0.2 if data.setdefault("texts", []) else 0.0, "text_first_steps": 0}
         augment = data.pop("augment", {})
-        config = make_config(model={"vocabulary": vocabulary}, data=data, loss=loss, augment=augment)
+        config = make_config(model=model, data=data, loss=loss, augment=augment)
         return load_corpus(config, base, base / "run")
 
     return run
@@ -152,6 +153,22 @@ def test_some_examples_give_way_to_spliced_ones(load: Callable[..., Corpus], mon
         assert found.tokenizer.decode(example.pieces) == example.utterance.transcript
         assert example.frames == len(frames) == 12 * len(example.utterance.transcript.split())
     assert load().splice(found.train[2], rng) is None
+
+
+def test_labels_of_the_lower_head_are_phonemes_if_there_are_pronunciations(
+    load: Callable[..., Corpus], base: Path
+) -> None:
+    words = {word for text in TEXTS if text for word in text.split()}
+    (base / "said.json").write_text(json.dumps({word: [f"{c}~" for c in reversed(word)] for word in words}))
+    expected = r"characters: expected \d, the phonemes of said.json and the place between words, got 28"
+    with pytest.raises(ConfigError, match=expected):
+        load(pronunciations="said.json")
+    count = len(set("".join(words))) + 1
+    found = load(pronunciations="said.json", characters=count)
+    for example in found.train:
+        assert list(example.characters) == found.spelling.encode(example.utterance.transcript)
+        said = found.spelling.written(example.characters).replace("~", "").replace(" ", "")
+        assert said == "".join(word[::-1] for word in example.utterance.transcript.split())
 
 
 def test_a_share_of_the_speakers_is_part_of_a_larger_one() -> None:

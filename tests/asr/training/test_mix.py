@@ -59,6 +59,23 @@ def test_shares_are_one_number_above_zero_for_each(folders: list[Path], tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_heads_of_other_sizes_may_stay_the_first_models(
+    folders: list[Path], tmp_path: Path, make_model: Callable
+) -> None:
+    """As that of a model whose lower head says phonemes."""
+    config, about = read_config(folders[1])
+    weights, _ = load_arrays(folders[1] / "weights.npz")
+    wide = {k: np.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, 3)]) if "characters" in k else v for k, v in weights.items()}
+    phonemes = dataclasses.replace(config, characters=config.characters + 3)
+    save_model(folders[1], phonemes, train_tokenizer(["a b ab ba c"] * 3, 11), wide, about)
+    with pytest.raises(CheckpointError, match="characters = 31 where"):
+        mix_models(folders[:2], tmp_path / "out", [1, 1])
+    mix_models(folders[1::-1], tmp_path / "out", [1, 1], ["characters"])
+    mixed, _ = load_arrays(tmp_path / "out" / "weights.npz")
+    assert read_config(tmp_path / "out")[0].characters == 31
+    assert mixed["characters/kernel"].shape[1] == 32
+
+
 def test_what_does_not_belong_together_is_refused(folders: list[Path], tmp_path: Path, make_model: Callable) -> None:
     config, about = read_config(folders[1])
     weights, _ = load_arrays(folders[1] / "weights.npz")

@@ -125,6 +125,20 @@ def test_augmentation_repeats_with_its_batch_and_differs_between_batches(make_co
     assert len({float(batch[0, 0, 0]) for batch in whole}) == 20
 
 
+def test_two_copies_of_half_as_many_utterances(make_config: Callable) -> None:
+    config = make_config(
+        data={"bucket_frames": [64, 128], "batch_frames": 512},
+        loss={"text_first_steps": 0, "consistency": 0.1},
+        schedule={"steps": 20},
+    )
+    batches = TrainingBatches(config, corpus_of(64), no_augmentation)
+    assert [bucket.size for bucket in batches.buckets] == [4, 2]
+    for batch in batches.since(0):
+        assert batch["frames"].shape[:2] in ((8, 64), (4, 128))
+        first = np.asarray(batch["frames"])[:, 0, 0]
+        assert np.array_equal(first[::2], first[1::2]) and len(set(first)) == len(first) // 2
+
+
 @pytest.mark.parametrize(("devices", "sizes"), [(1, [8, 4]), (3, [6, 3]), (5, [5, 5])])
 def test_every_device_has_as_many_rows(make_config: Callable, devices: int, sizes: list[int]) -> None:
     assert [bucket.size for bucket in batches_of(make_config, devices=devices).buckets] == sizes

@@ -175,6 +175,35 @@ def test_a_run_may_start_without_some_layers(
         Trainer(dataclasses.replace(config, start_without=("attention", "qkv")), toy, tmp_path)
 
 
+def test_two_copies_of_phonemes_are_trained_side_by_side(
+    toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, finished: Path
+) -> None:
+    """A lower head of phonemes, rated as such, and copies that are held together."""
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    letters = {word: [f"{letter}~" for letter in word] for word in ("ab", "ba", "cad", "dab", "cd", "bad")}
+    (tmp_path / "said.json").write_text(json.dumps(letters))
+    changed = make_config(
+        model={"characters": 5},
+        data={"pronunciations": str(tmp_path / "said.json")},
+        loss={"consistency": 0.1, "text_first_steps": 0},
+        schedule={"steps": 4, "evaluate_steps": 4, "log_steps": 2, "parts": 2},
+    )
+    start = dataclasses.replace(
+        changed, start_from=str(checkpoint_path(finished, STEPS)), start_without=("characters",)
+    )
+    Trainer(start, toy, tmp_path).train()
+    trained = rows(tmp_path / "train.csv")
+    assert [float(row["consistency"]) > 0 for row in trained] == [True, True]
+    assert float(rows(tmp_path / "dev.csv")[0]["transducer"]) < 0.4
+    assert load_arrays(checkpoint_path(tmp_path, 4))[0]["weights/characters/kernel"].shape[1] == 6
+
+
+def test_consistency_needs_the_wordpieces_of_a_transducer(make_config: Callable[..., TrainConfig]) -> None:
+    expected = "consistency: expected 0, for it needs a transducer's wordpiece head, got 0.1"
+    with pytest.raises(ConfigError, match=expected):
+        make_config(loss={"consistency": 0.1, "pieces": 0.0})
+
+
 def test_only_parts_that_the_model_has_can_be_trained(
     toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, finished: Path
 ) -> None:

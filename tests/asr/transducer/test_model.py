@@ -60,6 +60,19 @@ def test_padding_in_time_changes_nothing(options: dict[str, Any], make_model: Ca
     assert losses(make_model(0), padded, **options) == pytest.approx(losses(make_model(0), batch, **options), abs=1e-4)
 
 
+def test_pairs_are_copies_in_adjacent_rows(make_model: Callable, batch: Batch) -> None:
+    """Alike they do not diverge; where they differ, by what each row's wordpieces are from its partner's."""
+    twice = {name: np.repeat(value[:2], 2, axis=0) for name, value in batch.items()}
+    found = losses(make_model(0), twice, paired=True)
+    assert list(found) == ["characters", "pieces", "consistency", "transducer"]
+    assert found["consistency"] == pytest.approx(0.0, abs=1e-6)
+    others = {name: value for name, value in found.items() if name != "consistency"}
+    assert others == pytest.approx(losses(make_model(0), twice), abs=1e-5)
+    twice["frames"][1, 20:60] = 0.0
+    assert losses(make_model(0), twice, paired=True)["consistency"] > 1e-4
+    assert "consistency" not in losses(make_model(0), twice, heads=("characters",), paired=True)
+
+
 @OPTIONS
 def test_padding_of_labels_changes_nothing(options: dict[str, Any], make_model: Callable, batch: Batch) -> None:
     padded = dict(batch)

@@ -1,0 +1,59 @@
+"""Phonemes of words as espeak-ng pronounces them, for the lower CTC head of a model in training.
+
+Spelling is a code of its own, which a model that hears few hours learns slowly; phonemes are what it hears.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from data.voices import SynthesisError, program, program_output
+
+BATCH = 500  # words a call
+_STRESS = str.maketrans("", "", "ˈˌ")
+
+
+def pronunciations(words: Iterable[str], voice: str = "en-us") -> dict[str, list[str]]:
+    """Phonemes of each word spoken alone, in the International Phonetic Alphabet, without stress.
+
+    Args:
+        words: Normalised words; each is asked for once.
+        voice: Voice of espeak-ng, whose accent it is.
+
+    Raises:
+        SynthesisError: if espeak-ng is missing or fails, or says nothing for a word.
+    """
+    program("espeak-ng")
+    found: dict[str, list[str]] = {}
+    wanted = sorted(set(words))
+    for start in range(0, len(wanted), BATCH):
+        some = wanted[start : start + BATCH]
+        lines = _lines(some, voice)
+        if len(lines) != len(some):  # a word that is said as several sentences, or not at all
+            lines = [" ".join(_lines([word], voice)) for word in some]
+        found |= {word: _phonemes(line) for word, line in zip(some, lines, strict=True)}
+    silent = [word for word, phonemes in found.items() if not phonemes]
+    if silent:
+        raise SynthesisError(f"espeak-ng:{voice}: expected phonemes of every word, got none of {silent[0]!r}")
+    return found
+
+
+def _lines(words: Sequence[str], voice: str) -> list[str]:
+    """What espeak-ng prints for words that are paragraphs of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder, "words.txt")
+        text.write_text("\n\n".join(words) + "\n", encoding="utf-8")
+        return program_output(["espeak-ng", "-q", "--ipa", "--sep=_", "-v", voice, "-f", str(text)]).splitlines()
+
+
+def _phonemes(line: str) -> list[str]:
+    return [p for p in line.translate(_STRESS).replace(" ", "_").split("_") if p]
+
+
+def write_pronunciations(path: Path, found: dict[str, list[str]]) -> None:
+    """Writes JSON, a word a line, as `data.pronunciations` of a training run reads it."""
+    lines = ",\n".join(f"{json.dumps(word)}: {json.dumps(p, ensure_ascii=False)}" for word, p in found.items())
+    partial = path.with_name(f"{path.name}.tmp")
+    partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,61 @@
+"""Phonemes of words, by espeak-ng where it is and by a program under its name everywhere."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data import pronounce
+from data.pronounce import pronunciations
+from data.voices import SynthesisError
+
+# Says of each paragraph its letters; "api" as two sentences, and nothing of "hush".
+PROGRAM = f"""#!{sys.executable} -IS
+import sys
+text = open(sys.argv[sys.argv.index("-f") + 1]).read()
+for word in text.split():
+    if word == "api":
+        print("\\u02c8e_i\\np_i")
+    elif word != "hush":
+        print("_".join(word[:1] + "\\u02c8" + word[1:]) if sys.argv[sys.argv.index("-v") + 1] == "en-us" else "x")
+"""
+Words = Callable[..., dict[str, list[str]]]
+
+
+@pytest.fixture
+def espeak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "espeak-ng").write_text(PROGRAM, encoding="utf-8")
+    (folder / "espeak-ng").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.usefixtures("espeak")
+def test_stress_is_left_out_and_every_word_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pronounce, "BATCH", 2)
+    found = pronunciations(["dab", "ab", "cad", "ab"])
+    assert found == {"ab": ["a", "b"], "cad": ["c", "a", "d"], "dab": ["d", "a", "b"]}
+    assert pronunciations(["ab"], "en-gb") == {"ab": ["x"]}
+
+
+@pytest.mark.usefixtures("espeak")
+def test_a_word_of_two_sentences_takes_nothing_from_the_others() -> None:
+    assert pronunciations(["ab", "api", "cab"]) == {
+        "ab": ["a", "b"],
+        "api": ["e", "i", "p", "i"],
+        "cab": ["c", "a", "b"],
+    }
+
+
+@pytest.mark.usefixtures("espeak")
+def test_a_word_of_which_nothing_is_said_is_an_error() -> None:
+    with pytest.raises(SynthesisError, match="expected phonemes of every word, got none of 'hush'"):
+        pronunciations(["ab", "hush"])
+
+
+def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SynthesisError, match="espeak-ng is not installed; Debian: apt-get install espeak-ng"):
+        pronunciations(["ab"])
