@@ -3,8 +3,9 @@
 TensorFlow can keep XLA's machine code: a file per program, named by a hash of the program, so that another model size,
 chunk, batch or version of our code is another file. What that name does not cover is in the name of the folder:
 TensorFlow's version and the processor. TensorFlow believes what it reads there, so every file gets a seal, its SHA-256
-in a file beside it, and what has no seal or another one is removed before TensorFlow looks. Each process writes and
-removes whole files only; two that start together compile the same program twice, at worst.
+in a file beside it, and what has no seal or another one is removed before TensorFlow looks. What we read ourselves is
+verified when it is read, so that a start pays only for what it uses. Each process writes and removes whole files only;
+two that start together compile the same program twice, at worst.
 
 `EARSHOT_CACHE` names another folder, or is "off".
 """
@@ -28,20 +29,20 @@ FLAG = "--tf_xla_persistent_cache_"
 logger = logging.getLogger(__name__)
 
 
-class ProgramCache:
-    """The folder of this machine's programs.
+class SealedFolder:
+    """A folder of this user's alone, in which every file has a seal.
 
     Args:
         folder: Made if it is missing.
-        entries: Names of the programs, a pattern.
-        largest_bytes: Of all programs; the oldest go first.
+        entries: Names of the files, a pattern.
+        largest_bytes: Of all files; the oldest go first.
 
     Raises:
         OSError: if it cannot be made, or others than its owner could write into it.
     """
 
-    def __init__(self, folder: Path, entries: str = ENTRIES, largest_bytes: int = LARGEST_BYTES) -> None:
-        """Makes the folder and removes what cannot be trusted in it."""
+    def __init__(self, folder: Path, entries: str, largest_bytes: int) -> None:
+        """Makes the folder and removes the oldest of too many files."""
         self._entries, self._largest_bytes = entries, largest_bytes
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.stat()
@@ -50,7 +51,51 @@ class ProgramCache:
         self.folder = folder
         self.writable = os.access(folder, os.W_OK)
         if self.writable:
-            self._remove_untrusted()
+            self._prune()
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if there is none that its seal vouches for."""
+        try:
+            content = (self.folder / name).read_bytes()
+            sealed = _seal_of(self.folder / name).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return None
+        return content if hashlib.sha256(content).hexdigest() == sealed else None
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Writes a file and then its seal, each whole or not at all.
+
+        Raises:
+            OSError: if it cannot.
+        """
+        _replace(self.folder / name, content)
+        _replace(_seal_of(self.folder / name), hashlib.sha256(content).hexdigest().encode("ascii"))
+
+    def _prune(self) -> None:
+        """Removes the oldest files of too many."""
+        total = 0
+        for entry in sorted(self.folder.glob(self._entries), key=_written, reverse=True):
+            total += _size(entry)
+            if total > self._largest_bytes or not self._trusted(entry):
+                _seal_of(entry).unlink(missing_ok=True)
+                entry.unlink(missing_ok=True)
+
+    def _trusted(self, entry: Path) -> bool:
+        """Whether an entry may stay: here all, for `read` looks at the seal."""
+        return True
+
+
+class ProgramCache(SealedFolder):
+    """The folder of this machine's programs, in which TensorFlow reads and writes.
+
+    Args:
+        folder: As of `SealedFolder`, and so are its errors.
+        largest_bytes: Of all programs; the oldest go first.
+    """
+
+    def __init__(self, folder: Path, largest_bytes: int = LARGEST_BYTES) -> None:
+        """Makes the folder and removes what cannot be trusted in it."""
+        super().__init__(folder, ENTRIES, largest_bytes)
 
     @classmethod
     def enable(cls, environment: Mapping[str, str] = os.environ) -> Self | None:
@@ -86,24 +131,16 @@ class ProgramCache:
             seal = _seal_of(entry)
             try:
                 if not seal.exists():
-                    temporary = seal.with_name(f".{seal.name}.{os.getpid()}.tmp")
-                    temporary.write_text(_digest(entry), encoding="ascii")
-                    temporary.replace(seal)
+                    _replace(seal, _digest(entry).encode("ascii"))
             except OSError as error:
                 logger.warning("a compiled program is not kept: %s", error)
 
-    def _remove_untrusted(self) -> None:
-        """Removes entries without a seal or unlike it, and the oldest of too many."""
-        total = 0
-        for entry in sorted(self.folder.glob(self._entries), key=_written, reverse=True):
-            try:
-                total += entry.stat().st_size
-                trusted = total <= self._largest_bytes and _seal_of(entry).read_text(encoding="ascii") == _digest(entry)
-            except (OSError, UnicodeDecodeError):
-                trusted = False
-            if not trusted:
-                _seal_of(entry).unlink(missing_ok=True)
-                entry.unlink(missing_ok=True)
+    def _trusted(self, entry: Path) -> bool:
+        """Whether an entry has its seal: TensorFlow asks nobody."""
+        try:
+            return _seal_of(entry).read_text(encoding="ascii") == _digest(entry)
+        except (OSError, UnicodeDecodeError):
+            return False
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path | None:
@@ -148,6 +185,19 @@ def tensorflow_version() -> str:
 
 def _seal_of(entry: Path) -> Path:
     return entry.with_name(entry.name + SEAL)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _size(entry: Path) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # gone meanwhile
+        return 0
 
 
 def _digest(entry: Path) -> str:

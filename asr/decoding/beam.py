@@ -28,6 +28,14 @@ HASHES = ((31_337, 1_000_003), (69_069, 2_147_483_029))  # multiplier and increm
 class LanguageModel(Protocol):
     """What the search asks of a language model over the same labels."""
 
+    @property
+    def identity(self) -> str:
+        """What of it is part of a program besides its variables."""
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that it may read."""
+
     def initial_state(self, batch: int) -> Any:
         """State before the first label: a tree of arrays [batch, …]."""
 
@@ -79,7 +87,8 @@ class BeamSearch:
         self.model, self.config = model, config or BeamConfig()
         self.language_model = language_model
         self._width = 2 * model.joint.joint_dim  # of keys and values
-        self._advance = partial(model.predictor.step, projected=model.predictor.projected())
+        self.constants = [model.predictor.projected()]
+        self._advance = partial(model.predictor.step, projected=self.constants[0])
 
     def frames(self, encoded: Any) -> Any:
         """What `block` takes of encoder frames: [B, C, D] -> [B, C, F].
@@ -87,6 +96,17 @@ class BeamSearch:
         F is 2J, the joint's keys and values; with `ctc_weight` the CTC head's V + 1 log-probabilities follow.
         """
         return ctc.frames_with(self.model, encoded) if self.hears_ctc else self.model.joint.frames(encoded)
+
+    @property
+    def identity(self) -> str:
+        """What of the search is part of a program besides its variables and `constants`."""
+        words = None if self.language_model is None else self.language_model.identity
+        return f"beam search {self.config} {self.model.config} {words}"
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that it may read."""
+        return [*self.model.variables, *(self.language_model.variables if self.language_model else ())]
 
     @property
     def hears_ctc(self) -> bool:
@@ -244,8 +264,7 @@ class BeamSearch:
             found = ctc.extended(before, label, ctc_window)
             top, best = ops.top_k(top + self.config.ctc_weight * (found["total"] - before["total"]), beam)
             best = ops.cast(best, "int32")
-            index, source, label = (ops.take_along_axis(x, best, axis=1) for x in (index, source, label))
-            agreed = _taken(found, best)
+            (index, source, label), agreed = _taken(([index, source, label], found), best)
         here = ops.arange(alive["labels"].shape[-1], dtype="int32") == k
         chosen = ops.take_along_axis(ops.reshape(log_probs, (-1, beam * vocabulary)), index, axis=1)
         alive = _taken(alive, source)
@@ -315,14 +334,13 @@ def _per_hypothesis(function: Any, label: Any, state: Any) -> Any:
     return keras.tree.map_structure(lambda x: ops.reshape(x, (-1, beam, *x.shape[1:])), result)
 
 
-def _taken(hypotheses: dict[str, Any], index: Any) -> dict[str, Any]:
-    """Those at `index` [B, k]."""
-
-    def take(x: Any) -> Any:
-        shaped = ops.reshape(index, (*index.shape, *(1,) * (len(x.shape) - 2)))
-        return ops.take_along_axis(x, ops.broadcast_to(shaped, (*index.shape, *x.shape[2:])), axis=1)
-
-    return keras.tree.map_structure(take, hypotheses)
+def _taken(hypotheses: Any, index: Any) -> Any:
+    """Those at `index` [B, k]: whole rows of [B n, …], which is a quarter of the operations of `take_along_axis`."""
+    batch, count = keras.tree.flatten(hypotheses)[0].shape[:2]
+    rows = ops.reshape(ops.arange(batch, dtype="int32")[:, None] * count + index, (-1,))
+    return keras.tree.map_structure(
+        lambda x: ops.reshape(ops.take(_flat(x), rows, axis=0), (*index.shape, *x.shape[2:])), hypotheses
+    )
 
 
 def _looked_up(looks: Any, sources: Any, labels: Any) -> Any:

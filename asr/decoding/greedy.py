@@ -6,6 +6,7 @@ J joint width, V vocabulary, H heads.
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from asr.decoding.phrases import PhraseTables, after, biased
@@ -50,6 +51,17 @@ class GreedySearch:
         """Keeps the model."""
         self.model, self.hears_ctc = model, False
         self._projected = model.predictor.projected()
+        self.constants = [self._projected]
+
+    @property
+    def identity(self) -> str:
+        """What of the search is part of a program besides its variables and `constants`."""
+        return f"greedy search {self.model.config}"
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that it may read."""
+        return list(self.model.variables)
 
     def frames(self, encoded: Any) -> Any:
         """What `block` takes of encoder frames: the joint's keys and values, [B, C, D] -> [B, C, 2J]."""

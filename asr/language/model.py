@@ -42,6 +42,11 @@ class RecurrentLanguageModel(keras.layers.Layer):
         states = gru_sequence(x, ops.cast(self.recurrent, "float32"), ops.cast(self.bias, "float32"))
         return ops.transpose(ops.cast(self._logits(ops.cast(states, self.compute_dtype)), "float32"), (1, 0, 2))
 
+    @property
+    def identity(self) -> str:
+        """What of it is part of a program besides its variables."""
+        return f"recurrent {self.config}"
+
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new segments: "hidden" [batch, D], and "log_probs" [batch, V] of the first label."""
         start = ops.full((batch,), self.config.vocabulary, "int32")

@@ -67,6 +67,11 @@ class WordLanguageModel(keras.layers.Layer):
             setattr(self, name, self._table(name, values))
         self.built = True
 
+    @property
+    def identity(self) -> str:
+        """What of it is part of a program besides its variables."""
+        return f"words {self.prices} {self._searches}"
+
     def _table(self, name: str, values: NDArray[Any]) -> Any:
         dtype = "float32" if values.dtype.kind == "f" else "int32"
         padded = values if len(values) else np.zeros(1, values.dtype)  # a place that is looked up, and never taken

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,20 +104,17 @@ def kept(name: str, make: Callable[[], bytes], environment: Mapping[str, str] = 
     if folder is None:
         return make()
     try:
-        cache = program_cache.ProgramCache(folder.parent / "litert", KEPT, LARGEST_BYTES)
-        path: Path = cache.folder / f"{name}.tflite"
-        if path.exists():
-            return path.read_bytes()
+        cache = program_cache.SealedFolder(folder.parent / "litert", KEPT, LARGEST_BYTES)
     except OSError as error:
         logger.warning("exported programs are not kept: %s", error)
         return make()
-    content = make()
-    if cache.writable:
-        try:
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        except OSError as error:
-            logger.warning("an exported program is not kept: %s", error)
-        cache.seal()
+    file = f"{name}.tflite"
+    content = cache.read(file)
+    if content is None:
+        content = make()
+        if cache.writable:
+            try:
+                cache.keep(file, content)
+            except OSError as error:
+                logger.warning("an exported program is not kept: %s", error)
     return content

@@ -6,7 +6,7 @@ has a row; rows without a chunk keep their state, bit by bit, and no row's resul
 Letters: B rows, C encoder frames per chunk, W frames per block, M labels at most per block.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -37,6 +37,18 @@ class Search(Protocol):
     @property
     def hears_ctc(self) -> bool:
         """Whether `frames` has the wordpiece CTC head's log-probabilities, too (`asr.decoding.ctc`)."""
+
+    @property
+    def identity(self) -> str:
+        """What of it is part of a program besides its variables and constants."""
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that it may read."""
+
+    @property
+    def constants(self) -> Sequence[Any]:
+        """Tensors that it may read besides."""
 
     def frames(self, encoded: Any) -> Any:
         """What `block` takes of encoder frames: [B, C, D] -> [B, C, F]."""

@@ -24,9 +24,9 @@ from asr.streaming.engine import (
     State,
     check_samples,
     chunk_frames,
-    compiled,
     decode_chunk,
 )
+from asr.streaming.kept_trace import KeptTrace
 from asr.transducer.joint import MAX_BLOCK
 from asr.transducer.model import Transducer
 
@@ -64,7 +64,9 @@ class LiteEngine:
         self.samples = self.chunk_samples = self.frames * FRAME_SAMPLES
         self.ahead_samples = self.lookahead_ms = 0  # models with look-ahead are not served
         self.encoder = LiteEncoder(model, self.frames, self.samples, rows, precision, threads, self.search.hears_ctc)
-        self._search = compiled(partial(decode_chunk, self.search), "compiled")
+        self._search = KeptTrace(
+            partial(decode_chunk, self.search), self.search.identity, self.search.variables, self.search.constants
+        )
         self._greedy: LiteGreedy | None = None
         if isinstance(self.search, GreedySearch) and served(model):
             self._greedy = LiteGreedy(model, self.block, rows, precision, threads)

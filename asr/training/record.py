@@ -3,7 +3,7 @@
 import csv
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,15 @@ class RunRecord:
         row |= {head: round(rate, 4) for head, rate in rates.items()}
         self._append("dev.csv", row, tuple(row))
         self._scalars(step, {f"{split}/WER {head}": rate for head, rate in rates.items()})
+
+    def evaluated(self, step: int, splits: Iterable[str]) -> bool:
+        """Whether there are word error rates of a step on all of these splits."""
+        path = self.run / "dev.csv"
+        if not path.exists():
+            return False
+        with path.open(newline="", encoding="utf-8") as file:
+            found = {row["split"] for row in csv.DictReader(file) if int(row["step"]) == step}
+        return found >= set(splits)
 
     def _append(self, name: str, row: dict[str, Any], columns: Sequence[str]) -> None:
         path = self.run / name

@@ -84,19 +84,25 @@ class Trainer:
         """Trains to the last step, or to the time `until` (of `time.time`)."""
         schedule = self.config.schedule
         recent: list[dict[str, float]] = []
+        if self._due() and not self.record.evaluated(self.step, self.corpus.dev):  # it was killed meanwhile
+            self.evaluate()
         for batch in self.batches.since(self.step):
             recent.append(self._train_step(batch))
             if self.step % schedule.log_steps == 0:
                 self.record.progress(self.step, self.audio_seconds, recent)
                 recent = []
-            finished = self.step == schedule.steps
             interrupted = self.stop_requested or (until is not None and time.time() > until)
-            if finished or interrupted or self.step % schedule.checkpoint_steps == 0:
+            if self.step == schedule.steps or interrupted or self.step % schedule.checkpoint_steps == 0:
                 self.save()
-            if finished or (self.step % schedule.evaluate_steps == 0 and not interrupted):
+            if self._due() and (not interrupted or self.step == schedule.steps):
                 self.evaluate()
             if interrupted:
                 return
+
+    def _due(self) -> bool:
+        """Whether the weights of this step are to be evaluated."""
+        schedule = self.config.schedule
+        return self.step == schedule.steps or (self.step > 0 and self.step % schedule.evaluate_steps == 0)
 
     def _train_step(self, batch: dict[str, Any]) -> dict[str, float]:
         schedule, loss = self.config.schedule, self.config.loss

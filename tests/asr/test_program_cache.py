@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.program_cache import ProgramCache, cache_folder, processor
+from asr.program_cache import ProgramCache, SealedFolder, cache_folder, processor
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -89,6 +89,32 @@ def test_the_oldest_go_when_there_are_too_many(tmp_path: Path) -> None:
     cache.seal()
     ProgramCache(cache.folder, largest_bytes=20)
     assert [path.exists() for path in (old, middle, new)] == [False, True, True]
+
+
+def test_a_file_is_read_only_if_its_seal_vouches_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that cannot be written, too; and nothing else is looked at."""
+    cache = SealedFolder(tmp_path / "programs", "*.tflite", 20)
+    assert cache.read("a.tflite") is None
+    cache.keep("a.tflite", b"program")
+    assert cache.read("a.tflite") == b"program"
+    (cache.folder / "b.tflite").write_bytes(b"foreign")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    cache = SealedFolder(cache.folder, "*.tflite", 20)
+    assert cache.read("b.tflite") is None
+    assert cache.read("a.tflite") == b"program"
+    (cache.folder / "a.tflite").write_bytes(b"damaged")
+    assert cache.read("a.tflite") is None
+    (cache.folder / "a.tflite.sha256").write_bytes(b"\xff\xfe")
+    assert cache.read("a.tflite") is None
+
+
+def test_the_oldest_files_go_first(tmp_path: Path) -> None:
+    cache = SealedFolder(tmp_path / "programs", "*.tflite", 20)
+    for second, name in enumerate(("old", "middle", "new")):
+        cache.keep(name + ".tflite", bytes(10))
+        os.utime(cache.folder / f"{name}.tflite", (second, second))
+    SealedFolder(cache.folder, "*.tflite", 20)
+    assert {path.name.partition(".")[0] for path in cache.folder.iterdir()} == {"middle", "new"}
 
 
 def test_a_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path) -> None:

@@ -209,8 +209,11 @@ def test_programs_are_kept(tmp_path: Path) -> None:
     file.write_bytes(b"damaged")
     assert export.kept("one", make, environment) == b"program"
     assert made == [1, 1]
-    assert export.kept("one", make, {"EARSHOT_CACHE": "off"}) == b"program"
+    file.with_name(f"{file.name}.sha256").unlink()
+    assert export.kept("one", make, environment) == export.kept("one", make, environment) == b"program"
     assert made == [1, 1, 1]
+    assert export.kept("one", make, {"EARSHOT_CACHE": "off"}) == b"program"
+    assert made == [1, 1, 1, 1]
 
 
 def test_other_weights_have_other_names(model: Transducer, make_model: Callable[..., Transducer]) -> None:

@@ -82,6 +82,18 @@ def test_a_finished_run_is_not_trained_again(finished: Path, toy: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished.glob("step-*")} == before
 
 
+def test_an_evaluation_that_a_kill_prevented_is_made(
+    finished: Path, toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    """After the last checkpoint, too, where nothing is left to train."""
+    shutil.copytree(finished, tmp_path / "run")
+    whole = (tmp_path / "run" / "dev.csv").read_text()
+    (tmp_path / "run" / "dev.csv").write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    Trainer(make_config(), toy, tmp_path / "run").train()
+    assert rows(tmp_path / "run" / "dev.csv")[-1]["step"] == str(STEPS)
+    assert (tmp_path / "run" / "dev.csv").read_text() == whole
+
+
 def test_a_killed_and_resumed_run_is_the_undisturbed_one(
     finished: Path, toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
