@@ -35,9 +35,10 @@ class TensorFlowStore:
         import tensorflow as tf
 
         variables = [tf.Variable(x, trainable=False) for x in keras.tree.flatten(state)]
+        structure = keras.tree.map_structure(lambda x: 0, state)  # not the state, which would stay in memory beside it
 
         def gather(index: Any) -> State:
-            return keras.tree.pack_sequence_as(state, [tf.gather(v, index) for v in variables])
+            return keras.tree.pack_sequence_as(structure, [tf.gather(v, index) for v in variables])
 
         def scatter(index: Any, rows: State) -> None:
             for variable, values in zip(variables, keras.tree.flatten(rows), strict=True):
