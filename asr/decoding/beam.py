@@ -335,7 +335,7 @@ def _per_hypothesis(function: Any, label: Any, state: Any) -> Any:
 
 
 def _taken(hypotheses: Any, index: Any) -> Any:
-    """Those at `index` [B, k]: whole rows of [B n, …], which is a quarter of the operations of `take_along_axis`."""
+    """Those at `index` [B, k]: whole rows of [B n, …], which is fewer operations than `take_along_axis`."""
     batch, count = keras.tree.flatten(hypotheses)[0].shape[:2]
     rows = ops.reshape(ops.arange(batch, dtype="int32")[:, None] * count + index, (-1,))
     return keras.tree.map_structure(

@@ -1,7 +1,7 @@
 """Phonemes of words, by espeak-ng where it is and by a program under its name everywhere."""
 
+import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ for word in text.split():
     elif word != "hush":
         print("_".join(word[:1] + "\\u02c8" + word[1:]) if sys.argv[sys.argv.index("-v") + 1] == "en-us" else "x")
 """
-Words = Callable[..., dict[str, list[str]]]
 
 
 @pytest.fixture
@@ -59,3 +58,11 @@ def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SynthesisError, match="espeak-ng is not installed; Debian: apt-get install espeak-ng"):
         pronunciations(["ab"])
+
+
+def test_the_real_program_tells_words_apart_by_their_sounds() -> None:
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed")
+    found = pronunciations(["knight", "night", "knit", "the"])
+    assert found["knight"] == found["night"] != found["knit"]
+    assert found["knit"] == ["n", "ɪ", "t"]  # noqa: RUF001  that is the phoneme

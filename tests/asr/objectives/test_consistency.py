@@ -25,12 +25,12 @@ def test_divergence_is_that_of_the_definition(run: Runner) -> None:
 
 
 def test_the_gradient_is_by_the_rows_own_symbols_alone(run: Runner) -> None:
-    """By finite differences of each row with its partner held."""
+    """That of a cross-entropy with the partner's symbols: softmax less them."""
     logits = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
     frames = np.array([3, 2], np.int32)
     _, (gradient,) = run(pair_divergence, [logits], frames)
     probabilities = np.exp(normalised(logits))
-    expected = probabilities - probabilities[::-1]  # of a cross-entropy with the partner's symbols
+    expected = probabilities - probabilities[::-1]
     expected[1, 2:] = 0.0
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
 
