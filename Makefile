@@ -43,7 +43,7 @@ setup: $(STAMP) ## An environment with everything, in .venv, and the speech synt
 $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory system
 	@python=$$($(call find-python,13)); echo "Making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[server,train,jax,dev]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -c constraints.txt -e '.[server,train,jax,voices,dev]'
 	@touch $@
 
 # Never asks for a password and never fails: without the synthesisers only synthetic speech is missing. Some Debian

@@ -75,7 +75,13 @@ def synthesize_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for audio and manifest.jsonl.")],
     voices: Annotated[
         list[str] | None,
-        typer.Option(help="ENGINE or ENGINE:PATTERN, as in 'espeak-ng:en-us*'; may repeat. Default: all."),
+        typer.Option(
+            help="ENGINE or ENGINE:PATTERN, as in 'espeak-ng:en-us*'; may repeat. Engines: espeak-ng, flite, festival "
+            "(the default: these three), and the neural hibari, kokoro and piper."
+        ),
+    ] = None,
+    voice_models: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of Kokoro's and Piper's models.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Utterances to make in all.")] = _DEFAULTS.count,
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = _DEFAULTS.seed,
@@ -87,6 +93,7 @@ def synthesize_command(
     """Make synthetic speech from a text; a second run goes on where the first was stopped."""
     config = SynthesisConfig(
         voices=tuple(voices or _DEFAULTS.voices),
+        models=voice_models,
         count=count,
         seed=seed,
         format=format.value,

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data.voices import SynthesisError, program, program_output
+from data.programs import SynthesisError, program, program_output
 
 BATCH = 500  # words a call
 _STRESS = str.maketrans("", "", "ˈˌ")

@@ -21,8 +21,9 @@ import soundfile
 from data import augment
 from data.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
 from data.manifest import Utterance, write_manifest
+from data.programs import SynthesisError
 from data.text import TextError, normalise
-from data.voices import Manner, SynthesisError, Voice, choose_voices, speak
+from data.voices import Manner, Voice, choose_voices, speak
 
 FORMATS = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "OPUS")}  # suffix: libsndfile's format and subtype
 RATES = (0.85, 1.2)  # tempo, relative to the voice's own
@@ -39,6 +40,7 @@ class SynthesisConfig:
 
     Attributes:
         voices: Patterns of voices, see `data.voices.choose_voices`.
+        models: Folder of the models of neural voices.
         count: Utterances; above the number of sentences, sentences come again with other voices.
         seed: Of the choice of sentences, voices, tempo and pitch.
         format: "flac" or "ogg" (Opus).
@@ -47,6 +49,7 @@ class SynthesisConfig:
     """
 
     voices: tuple[str, ...] = ("espeak-ng", "flite", "festival")
+    models: Path | None = None
     count: int = 1000
     seed: int = 1
     format: str = "flac"
@@ -113,12 +116,12 @@ def synthesize(
         What was done. Sentences that failed are not in the manifest; the next run tries them again.
 
     Raises:
-        SynthesisError: if the text has no sentences, a voice or program is missing (naming its Debian
-            package), the folder holds a run with other settings, or nothing works.
+        SynthesisError: if the text has no sentences, a voice or program is missing (saying how to get it), the folder
+            holds a run with other settings, or nothing works.
     """
     if jobs < 1:
         raise ValueError(f"jobs: expected a number above 0, got {jobs}")
-    voices = choose_voices(config.voices)
+    voices = choose_voices(config.voices, config.models)
     sentences = read_sentences(text, config.max_words)
     output.mkdir(parents=True, exist_ok=True)
     _claim(output / SETTINGS_FILE, sentences, voices, config)

@@ -1,28 +1,24 @@
-"""Voices of the speech synthesisers espeak-ng, flite and festival, and how each is made to speak.
+"""Voices of speech synthesisers, and how each is made to speak.
 
-The synthesisers are programs of the system, called with the text on standard input or in a file, never as an
-argument. Nothing here but `installed_voices`, `speak` and what they call touches the system.
+Programs of the system (espeak-ng, flite, festival) are called with the text on standard input or in a file, never as an
+argument; neural voices (`data.neural`) run in this process. Nothing here but `installed_voices`, `speak` and what they
+call touches the system.
 """
 
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-PACKAGES = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "festival festvox-kallpc16k"}  # Debian's
-_PROGRAMS = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "text2wave"}
+from data import neural
+from data.programs import PACKAGES, SynthesisError, program, program_output
+
+ENGINES = (*PACKAGES, *neural.ENGINES)
 # Voices of espeak-ng that are no plain human speech: whispers, robots, effects, and one for speed alone.
 _ESPEAK_EFFECTS = re.compile("whisper|robo|demonic|announcer|fast|storm|croak|klatt[456]", re.IGNORECASE)
 # kal is kal16 at 8 kHz; awb_time can say nothing but the time.
 _FLITE_UNFIT = {"kal", "awb_time"}
-_SPEAK_TIMEOUT_S = 120
-
-
-class SynthesisError(ValueError):
-    """A synthesiser or a voice is missing, or failed."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +26,14 @@ class Voice:
     """One synthetic speaker.
 
     Attributes:
-        engine: "espeak-ng", "flite" or "festival".
+        engine: One of `ENGINES`.
         name: As the engine knows it; for espeak-ng "ACCENT" or "ACCENT+VARIANT".
+        models: Folder of the models of neural voices.
     """
 
     engine: str
     name: str
+    models: Path | None = None
 
     def __str__(self) -> str:
         """ENGINE:NAME, as on the command line."""
@@ -60,25 +58,26 @@ class Manner:
     pitch: float = 1.0
 
 
-def choose_voices(patterns: Sequence[str]) -> list[Voice]:
+def choose_voices(patterns: Sequence[str], models: Path | None = None) -> list[Voice]:
     """The installed voices that match.
 
     Args:
         patterns: Each the name of an engine, or "ENGINE:PATTERN" with the wildcards * and ?.
+        models: Folder of the models of neural voices (`data.neural`).
 
     Returns:
         Voices in a fixed order, none twice.
 
     Raises:
-        SynthesisError: if an engine is unknown or not installed, naming its Debian package, or if a pattern
-            matches no voice.
+        SynthesisError: if an engine is unknown or not installed, saying how to get it, or if a pattern matches no
+            voice.
     """
     chosen: dict[Voice, None] = {}
     for pattern in patterns:
         engine, _, name = pattern.partition(":")
-        if engine not in PACKAGES:
-            raise SynthesisError(f"unknown synthesiser {engine!r}: expected one of {', '.join(PACKAGES)}")
-        voices = installed_voices(engine)
+        if engine not in ENGINES:
+            raise SynthesisError(f"unknown synthesiser {engine!r}: expected one of {', '.join(ENGINES)}")
+        voices = installed_voices(engine, models)
         matching = [voice for voice in voices if fnmatchcase(voice.name, name or "*")]
         if not matching:
             known = ", ".join(voice.name for voice in voices[:8])
@@ -87,12 +86,18 @@ def choose_voices(patterns: Sequence[str]) -> list[Voice]:
     return list(chosen)
 
 
-def installed_voices(engine: str) -> list[Voice]:
+def installed_voices(engine: str, models: Path | None = None) -> list[Voice]:
     """All English voices of an engine that are fit for training.
 
+    Args:
+        engine: One of `ENGINES`.
+        models: Folder of the models of neural voices.
+
     Raises:
-        SynthesisError: if the engine is not installed, naming its Debian package.
+        SynthesisError: if the engine or its models are not there, saying how to get them.
     """
+    if engine in neural.ENGINES:
+        return [Voice(engine, name, models) for name in neural.voice_names(engine, models)]
     path = program(engine)
     if engine == "espeak-ng":
         accents = parse_espeak_voices(program_output([path, "--voices=en"]), "gmw/")
@@ -144,42 +149,11 @@ def speak(voice: Voice, manner: Manner, text: Path, wave: Path) -> None:
     Raises:
         SynthesisError: if the synthesiser is missing, fails, hangs or writes nothing.
     """
+    if voice.engine in neural.ENGINES:
+        spoken = neural.Spoken(text.read_text(encoding="utf-8").strip(), manner.rate, manner.pitch)
+        neural.speak(voice.engine, voice.name, voice.models, spoken, wave)
+        return
     program(voice.engine)
     program_output(command(voice, manner, text, wave))
     if not wave.is_file() or not wave.stat().st_size:
         raise SynthesisError(f"{voice}: expected speech, got no file")
-
-
-def program(engine: str) -> str:
-    """Path of an engine's program; raises SynthesisError, saying how to get it, where it is missing."""
-    program = shutil.which(_PROGRAMS[engine])
-    if program is None:
-        name = _PROGRAMS[engine]
-        raise SynthesisError(f"{name} is not installed; Debian: apt-get install {PACKAGES[engine]}")
-    return program
-
-
-def program_output(arguments: Sequence[str]) -> str:
-    """What a synthesiser prints.
-
-    Raises:
-        SynthesisError: if it cannot be run, fails or hangs.
-    """
-    try:
-        result = subprocess.run(
-            arguments,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=_SPEAK_TIMEOUT_S,
-        )
-    except OSError as error:
-        raise SynthesisError(f"{arguments[0]}: cannot run it: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        raise SynthesisError(f"{arguments[0]}: no result within {_SPEAK_TIMEOUT_S} s") from error
-    if result.returncode:
-        said = " ".join(result.stderr.split())[-200:]
-        raise SynthesisError(f"{arguments[0]}: exit status {result.returncode}: {said}")
-    return result.stdout

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from data import pronounce
+from data.programs import SynthesisError
 from data.pronounce import pronunciations
-from data.voices import SynthesisError
 
 # Says of each paragraph its letters; "api" as two sentences, and nothing of "hush".
 PROGRAM = f"""#!{sys.executable} -IS

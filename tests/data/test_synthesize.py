@@ -9,8 +9,9 @@ import soundfile
 
 from data import synthesize as synthesis
 from data.manifest import read_manifest
+from data.programs import SynthesisError
 from data.synthesize import Summary, SynthesisConfig, plan, read_sentences, synthesize
-from data.voices import SynthesisError, Voice, choose_voices
+from data.voices import Voice, choose_voices
 
 Install = Callable[..., Path]
 SENTENCES = ["hello there", "how are you", "fine", "thank you very much"]

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from data import voices
-from data.voices import Manner, SynthesisError, Voice, choose_voices, command, installed_voices, speak
+from data import programs
+from data.programs import SynthesisError
+from data.voices import Manner, Voice, choose_voices, command, installed_voices, speak
 
 Install = Callable[..., Path]
 EVERYTHING = [
@@ -88,7 +89,7 @@ def test_failures_are_told(synthesisers: Install, tmp_path: Path, monkeypatch: p
     synthesisers("sys.exit(0)")
     with pytest.raises(SynthesisError, match=r"flite:slt: expected speech, got no file"):
         speak(voice, Manner(), text, wave)
-    monkeypatch.setattr(voices, "_SPEAK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(programs, "_SPEAK_TIMEOUT_S", 0.05)
     synthesisers("sys.stdout.flush(); os.read(os.pipe()[0], 1)")  # waits for ever
     with pytest.raises(SynthesisError, match=r"flite: no result within 0.05 s"):
         speak(voice, Manner(), text, wave)

@@ -1,0 +1,48 @@
+"""Speech synthesisers that are programs of the system: where they are, and what they print."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+PACKAGES = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "festival festvox-kallpc16k"}  # Debian's
+_PROGRAMS = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "text2wave"}
+_SPEAK_TIMEOUT_S = 120
+
+
+class SynthesisError(ValueError):
+    """A synthesiser or a voice is missing, or failed."""
+
+
+def program(engine: str) -> str:
+    """Path of an engine's program; raises SynthesisError, saying how to get it, where it is missing."""
+    program = shutil.which(_PROGRAMS[engine])
+    if program is None:
+        name = _PROGRAMS[engine]
+        raise SynthesisError(f"{name} is not installed; Debian: apt-get install {PACKAGES[engine]}")
+    return program
+
+
+def program_output(arguments: Sequence[str]) -> str:
+    """What a synthesiser prints.
+
+    Raises:
+        SynthesisError: if it cannot be run, fails or hangs.
+    """
+    try:
+        result = subprocess.run(
+            arguments,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=_SPEAK_TIMEOUT_S,
+        )
+    except OSError as error:
+        raise SynthesisError(f"{arguments[0]}: cannot run it: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise SynthesisError(f"{arguments[0]}: no result within {_SPEAK_TIMEOUT_S} s") from error
+    if result.returncode:
+        said = " ".join(result.stderr.split())[-200:]
+        raise SynthesisError(f"{arguments[0]}: exit status {result.returncode}: {said}")
+    return result.stdout
