@@ -18,7 +18,7 @@ from keras import ops
 from asr.decoding import ctc
 from asr.decoding.ctc import NEVER
 from asr.decoding.greedy import OF_LABELS, block_window, labels_limit
-from asr.decoding.phrases import PhraseTables, after, biased
+from asr.decoding.phrases import PhraseTables, PhraseWords, after, biased
 from asr.transducer.model import Transducer
 
 CANDIDATES = 2  # times as many continuations as hypotheses are shown to CTC
@@ -35,6 +35,9 @@ class LanguageModel(Protocol):
     @property
     def variables(self) -> list[keras.Variable]:
         """All that it may read."""
+
+    def phrase_words(self, weight: float) -> PhraseWords | None:
+        """What words of phrases get back of its price, with its weight in the search; None: nothing."""
 
     def initial_state(self, batch: int) -> Any:
         """State before the first label: a tree of arrays [batch, …]."""
@@ -112,6 +115,12 @@ class BeamSearch:
     def hears_ctc(self) -> bool:
         """Whether `frames` has the CTC head's log-probabilities, too."""
         return self.config.ctc_weight > 0.0
+
+    @property
+    def phrase_words(self) -> PhraseWords | None:
+        """What words of phrases get back of the language model's price."""
+        weight = self.config.lm_weight
+        return self.language_model.phrase_words(weight) if self.language_model is not None and weight else None
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: one hypothesis each, without labels."""

@@ -6,13 +6,16 @@ back all that it got (as in shallow fusion with contextual biasing, Pundak et al
 phrase begins where a word begins and keeps its bonus if a word begins after it, too, or nothing follows. Its first
 wordpiece gets none: too many words begin with it, and greedy decoding cannot take back what it has said.
 
+A beam with a lexicon has a high price for words that it does not have, which names often are. Those of phrases get the
+difference to a fixed price back, on the same terms as a bonus (`PhraseWords`).
+
 Letters: T lists of phrases, N nodes of each, V wordpieces, B streams; "..." is B, or B and its hypotheses.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from keras import ops
@@ -40,6 +43,19 @@ class PhraseTables(NamedTuple):
     pending: Any
     earned: Any
     starts: Any
+
+
+class PhraseWords(Protocol):
+    """What words of phrases get back of the price that a language model asks for words it does not know."""
+
+    def begin(self) -> int:
+        """Where a word begins."""
+
+    def after(self, place: int, piece: int) -> tuple[int, float]:
+        """The place after a wordpiece of a word, and what is given back for it, in nats."""
+
+    def end(self, place: int) -> float:
+        """What is given back if the word ends here."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,11 @@ def after(following: Any, label: Any) -> Any:
 
 
 def compile_phrases(
-    phrases: Sequence[str], tokenizer: Tokenizer, weight: float = PHRASE_WEIGHT, nodes: int = NODES
+    phrases: Sequence[str],
+    tokenizer: Tokenizer,
+    weight: float = PHRASE_WEIGHT,
+    nodes: int = NODES,
+    words: PhraseWords | None = None,
 ) -> PhraseList:
     """The automaton of a list.
 
@@ -87,6 +107,7 @@ def compile_phrases(
         tokenizer: Wordpieces.
         weight: Bonus of each wordpiece, in nats.
         nodes: N, nodes at most: one for each wordpiece that phrases do not share, and the root.
+        words: Of the search's language model; None: it has none, or one that knows no words.
 
     Raises:
         AsrError: naming a phrase without words or with letters that have no reading, or for too many phrases.
@@ -103,7 +124,7 @@ def compile_phrases(
         ends.add(node)
         if len(children) > nodes:
             raise AsrError(f"phrases: expected at most {nodes - 1} wordpieces in all, got more, at {phrase!r}")
-    return _filled(*_linked(children, ends, tokenizer, weight), nodes)
+    return _filled(*_linked(children, ends, tokenizer, weight, words), nodes)
 
 
 def no_phrases(vocabulary: int, nodes: int = 1) -> PhraseList:
@@ -130,24 +151,34 @@ def _pieces(phrase: str, tokenizer: Tokenizer) -> list[int]:
 
 
 def _linked(
-    children: list[dict[int, int]], ends: set[int], tokenizer: Tokenizer, weight: float
+    children: list[dict[int, int]],
+    ends: set[int],
+    tokenizer: Tokenizer,
+    weight: float,
+    words: PhraseWords | None,
 ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32]]:
     """Transitions and bonuses of a trie, breadth first: a node's failure link is nearer to the root than itself."""
     count, vocabulary = len(children), len(tokenizer)
     following = np.zeros((count, vocabulary), np.int16)
     pending, earned = np.zeros(count, np.float32), np.zeros(count, np.float32)
     failure = [0] * count
+    places = [0] * count  # in the language model's words
     waiting = deque([0])
     while waiting:
         node = waiting.popleft()
+        ending = words.end(places[node]) if words and node else 0.0
         if node:
             following[node] = following[failure[node]]
         for piece, child in children[node].items():
+            begins, back = tokenizer.starts_word(piece), 0.0
+            if words:
+                places[child], back = words.after(words.begin() if begins else places[node], piece)
             # What is earned when the next word begins is no longer pending: only what comes after it is.
-            begun = 0.0 if node in ends and tokenizer.starts_word(piece) else pending[node]
-            pending[child] = begun + (weight if node else 0.0)
+            begun = 0.0 if node in ends and begins else pending[node] + (ending if begins else 0.0)
+            pending[child] = begun + (weight if node else 0.0) + back
             failure[child] = int(following[failure[node], piece]) if node else 0
-            earned[child] = pending[child] if child in ends else earned[failure[child]]
+            kept = pending[child] + (words.end(places[child]) if words else 0.0)
+            earned[child] = kept if child in ends else earned[failure[child]]
             waiting.append(child)
         for piece, child in children[node].items():
             following[node, piece] = child

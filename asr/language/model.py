@@ -47,6 +47,9 @@ class RecurrentLanguageModel(keras.layers.Layer):
         """What of it is part of a program besides its variables."""
         return f"recurrent {self.config}"
 
+    def phrase_words(self, weight: float) -> None:
+        """Nothing: it has no words, only wordpieces."""
+
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new segments: "hidden" [batch, D], and "log_probs" [batch, V] of the first label."""
         start = ops.full((batch,), self.config.vocabulary, "int32")

@@ -8,6 +8,7 @@ a fixed price and a price for each piece.
 Letters: N hypotheses, V wordpieces.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -22,6 +23,39 @@ from asr.tokenizer import Tokenizer
 
 NONE = -1  # no bigram
 NO_CHILD = -1e4  # nats
+PHRASE_WORD = -8.0  # log-probability of a word that only a phrase has; the best on development data (docs/phrases.md)
+
+
+@dataclass(frozen=True)
+class LexiconPhrases:
+    """`asr.decoding.phrases.PhraseWords` of a lexicon: its own words get nothing back.
+
+    Attributes:
+        lexicon: The words' spelling.
+        prices: Of words that it does not have.
+        weight: Of the language model in the search.
+    """
+
+    lexicon: Lexicon
+    prices: WordPrices
+    weight: float
+
+    def begin(self) -> int:
+        """The lexicon's root."""
+        return ROOT
+
+    def after(self, place: int, piece: int) -> tuple[int, float]:
+        """The node below, or `OUTSIDE` and what that costs more than `PHRASE_WORD`."""
+        slot = int(self.lexicon.base[place]) + piece
+        if self.lexicon.owner[slot] == place:
+            return slot, 0.0
+        price = self.prices.outside_piece + (0.0 if place == OUTSIDE else self.prices.outside - PHRASE_WORD)
+        return OUTSIDE, -self.weight * price
+
+    def end(self, place: int) -> float:
+        """Of a word that only begins others: it leaves the lexicon where it ends."""
+        known = place == OUTSIDE or self.lexicon.word[place] >= 0
+        return 0.0 if known else self.weight * (PHRASE_WORD - self.prices.outside)
 
 
 class WordLanguageModel(keras.layers.Layer):
@@ -45,6 +79,7 @@ class WordLanguageModel(keras.layers.Layer):
         """Puts the tables on the device."""
         super().__init__(name="words", trainable=False, **kwargs)
         self.prices = prices or WordPrices()
+        self._lexicon = lexicon
         self._searches = [_steps(table) for table in (ngrams.bigram_starts, ngrams.trigram_starts)]
         starts = np.array([tokenizer.starts_word(piece) for piece in range(len(tokenizer))])
         tables = {
@@ -71,6 +106,10 @@ class WordLanguageModel(keras.layers.Layer):
     def identity(self) -> str:
         """What of it is part of a program besides its variables."""
         return f"words {self.prices} {self._searches}"
+
+    def phrase_words(self, weight: float) -> LexiconPhrases:
+        """What words of phrases get back, with the language model's weight in the search."""
+        return LexiconPhrases(self._lexicon, self.prices, weight)
 
     def _table(self, name: str, values: NDArray[Any]) -> Any:
         dtype = "float32" if values.dtype.kind == "f" else "int32"

@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from asr.decoding.phrases import NODES, PHRASE_WEIGHT, PhraseTables, compile_phrases, no_phrases, stacked
+from asr.decoding.phrases import (
+    NODES,
+    PHRASE_WEIGHT,
+    PhraseTables,
+    PhraseWords,
+    compile_phrases,
+    no_phrases,
+    stacked,
+)
 from asr.errors import AsrError
 from asr.tokenizer import Tokenizer
 
@@ -20,18 +28,26 @@ class PhraseLists:
         tokenizer: Wordpieces.
         lists: Different lists at a time; 0: none can be followed.
         weight: Bonus of a wordpiece, in nats.
+        words: Of the search's language model (`BeamSearch.phrase_words`); None: none.
 
     Attributes:
         lists: Different lists at a time.
         weight: Bonus of a wordpiece.
+        words: Of the search's language model.
         tables: What the compiled step reads; another object whenever a list is added.
     """
 
-    def __init__(self, tokenizer: Tokenizer, lists: int = LISTS, weight: float = PHRASE_WEIGHT) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        lists: int = LISTS,
+        weight: float = PHRASE_WEIGHT,
+        words: PhraseWords | None = None,
+    ) -> None:
         """Starts with the empty list, which is always there, at 0."""
         if not 0.0 <= weight < float("inf"):
             raise AsrError(f"phrase_weight: expected a number of 0 or more, got {weight}")
-        self.tokenizer, self.lists, self.weight = tokenizer, lists, weight
+        self.tokenizer, self.lists, self.weight, self.words = tokenizer, lists, weight, words
         empty = no_phrases(len(tokenizer), NODES if lists else 1)
         self._lists = [empty] * (1 + lists)
         self._names: list[tuple[str, ...] | None] = [(), *[None] * lists]
@@ -51,7 +67,7 @@ class PhraseLists:
         elif not self.lists:
             raise AsrError("phrases: expected none: this recogniser was made without lists of phrases")
         else:
-            compiled = compile_phrases(name, self.tokenizer, self.weight)
+            compiled = compile_phrases(name, self.tokenizer, self.weight, words=self.words)
             place = self._free()
             self._lists[place], self._names[place] = compiled, name
             self.tables = stacked(self._lists, self.tokenizer)

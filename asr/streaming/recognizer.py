@@ -78,7 +78,7 @@ class Recognizer:
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
         beam = default_beam(folder) if beam is None else beam
         search = make_search(folder, self.transducer, self.tokenizer, beam, lm_weight, ilm_weight)
-        self._phrases = PhraseLists(self.tokenizer, 0, phrase_weight)
+        self._phrases = PhraseLists(self.tokenizer, 0, phrase_weight, search.phrase_words if search else None)
         self.engine = make_engine(engine_kind(engine), self.transducer, chunk_ms, streams, mode, search)
         self._state = self.engine.initial_state()
         self._rows: list[Stream | None] = [None] * streams
@@ -106,7 +106,8 @@ class Recognizer:
 
     def _take(self, phrases: Sequence[str]) -> int:
         if phrases and not self._phrases.lists:
-            self._phrases = PhraseLists(self.tokenizer, len(self._rows), self._phrases.weight)
+            none = self._phrases
+            self._phrases = PhraseLists(none.tokenizer, len(self._rows), none.weight, none.words)
         return self._phrases.take(phrases)
 
     def advance(self) -> list[tuple["Stream", list[Event]]]:

@@ -79,9 +79,9 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
     model, tokenizer = load_model(folder)
     kind = chosen(options.engine, model.config)
     batches = batch_sizes(min(options.batch, options.slots), kind)
-    phrases = PhraseLists(tokenizer)
     beam = default_beam(folder) if options.beam is None else options.beam
     search = make_search(folder, model, tokenizer, beam)
+    phrases = PhraseLists(tokenizer, words=search.phrase_words if search else None)
     # LiteRT's threads wait for one another by spinning, and one each for several workers does more (docs/engines.md).
     engine = SlotEngine(model, options.chunks_ms, options.slots, batches, search, phrases, kind=kind, threads=1)
     prepared = partial(_prepared, cache)

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from keras import ops
 
-from asr.decoding.beam import BeamConfig
+from asr.decoding.beam import BeamConfig, BeamSearch
+from asr.decoding.phrases import after, biased, compile_phrases, no_phrases, stacked
 from asr.errors import AsrError, CheckpointError
-from asr.language.config import FusionWeights, WordPrices
+from asr.language.config import FusionWeights, LanguageConfig, WordPrices
 from asr.language.fusion import make_search
 from asr.language.lexicon import OUTSIDE, ROOT, build_lexicon
+from asr.language.model import RecurrentLanguageModel
 from asr.language.ngrams import START, UNKNOWN, NgramModel, estimate
 from asr.language.word_command import train_words_command
 from asr.language.word_files import FUSION, NAME, load_words, read_words, save_words
-from asr.language.words import WordLanguageModel
+from asr.language.words import PHRASE_WORD, WordLanguageModel
 from asr.model_folder import load_model
 from asr.tokenizer import Tokenizer, train_tokenizer
 from asr.training.checkpoint import load_arrays, save_arrays
@@ -190,6 +192,61 @@ def test_words_begun_and_not_ended_pay_for_an_unknown_one(pruned: NgramModel, to
     state = model.step(ops.convert_to_tensor(pieces[:1], "int32"), model.initial_state(1))
     first = float(np.asarray(model.log_probs(model.initial_state(1)))[0, pieces[0]])
     assert first + float(np.asarray(state["finish"])[0]) <= model.prices.outside + model.prices.word_bonus + 1e-4
+
+
+@pytest.mark.parametrize("phrase", ["xylem", "the xylem", "hea", "hea tea", "cat", "cats mat", "xx cat yy"])
+def test_words_of_phrases_cost_the_same_whether_known_or_not(
+    pruned: NgramModel, tokenizer: Tokenizer, phrase: str
+) -> None:
+    """What the automaton adds to what the lexicon takes is the price of a phrase's word, for each unknown one."""
+    prices, weight = WordPrices(-19.0, -2.0, 0.5), 0.7
+    lexicon = build_lexicon(pruned.words, pruned.log_probs, tokenizer)
+    model = WordLanguageModel(pruned, lexicon, tokenizer, prices)
+    search = BeamSearch.__new__(BeamSearch)
+    search.config, search.language_model = BeamConfig(2, lm_weight=weight), model
+    one = compile_phrases([phrase], tokenizer, 0.0, 64, search.phrase_words)
+    tables = stacked([no_phrases(len(tokenizer), 64), one], tokenizer)
+    pieces = [*tokenizer.encode(f"sat {phrase}"), *tokenizer.encode("sat")]
+    state, node, total, given = model.initial_state(1), np.array([0], np.int32), 0.0, []
+    for piece in pieces:
+        bonus, following = biased(tables, np.array([1], np.int32), node)
+        given.append(float(np.asarray(bonus)[0, piece]))
+        total += weight * float(np.asarray(model.log_probs(state))[0, piece]) + given[-1]
+        label = ops.convert_to_tensor([piece], "int32")
+        state, node = model.step(label, state), np.asarray(after(following, label))
+    total += weight * float(np.asarray(state["finish"])[0])
+    numbers = {word: i for i, word in enumerate(pruned.words)}
+    said, expected = [START], 0.0
+    for word in f"sat {phrase} sat".split():
+        number = numbers.get(word, UNKNOWN)
+        expected += prices.word_bonus + (pruned.log_prob(number, said[-2:]) if number else PHRASE_WORD)
+        said.append(number)
+    assert total == pytest.approx(weight * expected, abs=1e-3)
+    assert any(given) == any(word not in numbers for word in phrase.split())
+
+
+def test_another_unknown_word_than_the_phrases_pays_in_full(pruned: NgramModel, tokenizer: Tokenizer) -> None:
+    lexicon = build_lexicon(pruned.words, pruned.log_probs, tokenizer)
+    words = WordLanguageModel(pruned, lexicon, tokenizer).phrase_words(0.7)
+    one = compile_phrases(["xylem"], tokenizer, 0.0, 64, words)
+    tables = stacked([no_phrases(len(tokenizer), 64), one], tokenizer)
+    node, given = np.array([0], np.int32), []
+    for piece in [*tokenizer.encode("xylems"), *tokenizer.encode("sat")]:
+        bonus, following = biased(tables, np.array([1], np.int32), node)
+        given.append(float(np.asarray(bonus)[0, piece]))
+        node = np.asarray(after(following, ops.convert_to_tensor([piece], "int32")))
+    assert max(given) > 4.0 and sum(given) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_without_weight_or_words_phrases_get_nothing_back(pruned: NgramModel, tokenizer: Tokenizer) -> None:
+    search = BeamSearch.__new__(BeamSearch)
+    lexicon = build_lexicon(pruned.words, pruned.log_probs, tokenizer)
+    search.config, search.language_model = BeamConfig(2), WordLanguageModel(pruned, lexicon, tokenizer)
+    assert search.phrase_words is None
+    search.config, search.language_model = BeamConfig(2, lm_weight=0.5), None
+    assert search.phrase_words is None
+    search.language_model = RecurrentLanguageModel(LanguageConfig(len(tokenizer), 4, 4))
+    assert search.phrase_words is None
 
 
 def test_a_file_keeps_it(pruned: NgramModel, tokenizer: Tokenizer, tmp_path: Path) -> None:
