@@ -7,7 +7,6 @@ style a voice, as kokoro.js has them), and Piper's voices, `NAME.onnx` with `NAM
 
 import importlib
 import json
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -20,12 +19,12 @@ import soxr
 from numpy.typing import NDArray
 
 from data.audio import SAMPLE_RATE
-from data.programs import SynthesisError, program, program_output
+from data.programs import SynthesisError, ipa
 
 ENGINES = ("hibari", "kokoro", "piper")
 FORMANTS = tuple(round(0.80 + 0.02 * i, 2) for i in range(18))  # of hibari's speakers, relative to its own
-# A longer vocal tract goes with longer vocal folds: between women and men formants differ by a sixth, pitch by nearly
-# an octave (Peterson & Barney 1952).
+# A longer vocal tract goes with longer vocal folds: between women and men formants differ by a sixth, pitch by
+# three quarters of an octave (Peterson & Barney 1952).
 PITCH_OF_FORMANTS = 2.5
 _HIBARI_RATE, _KOKORO_RATE = 24_000, 24_000
 _VOICED_HZ = 40.0  # hibari's F0 below this means that the frame is unvoiced
@@ -90,8 +89,9 @@ def speak(engine: str, name: str, models: Path | None, spoken: Spoken, wave: Pat
         raise
     except Exception as error:  # those of ONNX Runtime, whatever is wrong with a model, have no base but this
         raise SynthesisError(f"{engine}:{name}: {type(error).__name__}: {error}") from error
-    if not len(samples) or not np.isfinite(samples).all():
-        raise SynthesisError(f"{engine}:{name}: expected speech, got {len(samples)} samples that are not all numbers")
+    finite = int(np.isfinite(samples).sum())
+    if not len(samples) or finite < len(samples):
+        raise SynthesisError(f"{engine}:{name}: expected speech, got {len(samples)} samples, {finite} of them numbers")
     soundfile.write(wave, np.clip(samples, -1.0, 1.0), SAMPLE_RATE)
 
 
@@ -115,7 +115,8 @@ def _kokoro(name: str, models: Path, spoken: Spoken) -> NDArray[np.float32]:
     session = _session(_kokoro_model(models))
     voice = _hibari_voice()  # for its phonemes, which are those that it learnt from Kokoro
     ids = [i for phonemes in voice.phonemize(_prose(spoken.text)) for i in voice.ids(phonemes)[1:-1]]
-    ids = ids[:_KOKORO_PHONEMES]
+    if len(ids) > _KOKORO_PHONEMES:  # its end would be missing, and the transcript would have it
+        raise SynthesisError(f"kokoro: expected a sentence of at most {_KOKORO_PHONEMES} phonemes, got {len(ids)}")
     styles = [_kokoro_style(models / "voices" / f"{part}.bin") for part in name.split("+")]
     style = np.mean([s[min(len(ids), len(s)) - 1] for s in styles], axis=0, dtype=np.float32, keepdims=True)
     speed = np.array([spoken.rate], np.float32)
@@ -127,15 +128,11 @@ def _piper(name: str, models: Path, spoken: Spoken) -> NDArray[np.float32]:
     path = models / f"{name}.onnx"
     settings = json.loads(path.with_suffix(".onnx.json").read_text(encoding="utf-8"))
     ids_of = settings["phoneme_id_map"]
-    program("espeak-ng")
-    with tempfile.TemporaryDirectory() as folder:
-        text = Path(folder, "text.txt")
-        text.write_text(_prose(spoken.text), encoding="utf-8")
-        voice = settings["espeak"]["voice"]
-        said = program_output(["espeak-ng", "-q", "--ipa", "-v", voice, "-f", str(text)])
+    said = " ".join(line.strip() for line in ipa(_prose(spoken.text), settings["espeak"]["voice"]))
     ids = [*ids_of["^"], *ids_of["_"]]
-    for phoneme in [*" ".join(said.split()), "."]:
-        ids += [*ids_of.get(phoneme, []), *ids_of["_"]] if phoneme in ids_of else []
+    for phoneme in [*said, "."]:
+        if phoneme in ids_of:
+            ids += [*ids_of[phoneme], *ids_of["_"]]
     ids += ids_of["$"]
     scales = np.array([_PIPER_NOISE, 1.0 / spoken.rate, _PIPER_NOISE_OF_LENGTHS], np.float32)
     inputs = {"input": np.array([ids], np.int64), "input_lengths": np.array([len(ids)], np.int64), "scales": scales}

@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 PACKAGES = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "festival festvox-kallpc16k"}  # Debian's
 _PROGRAMS = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "text2wave"}
@@ -20,6 +22,24 @@ def program(engine: str) -> str:
         name = _PROGRAMS[engine]
         raise SynthesisError(f"{name} is not installed; Debian: apt-get install {PACKAGES[engine]}")
     return program
+
+
+def ipa(text: str, voice: str, *options: str) -> list[str]:
+    """Lines of the International Phonetic Alphabet in which espeak-ng says a text.
+
+    Args:
+        text: Given in a file.
+        voice: Whose accent it is.
+        options: More of espeak-ng's, such as "--sep=_".
+
+    Raises:
+        SynthesisError: if espeak-ng is missing, fails or hangs.
+    """
+    program("espeak-ng")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "text.txt")
+        path.write_text(text, encoding="utf-8")
+        return program_output(["espeak-ng", "-q", "--ipa", *options, "-v", voice, "-f", str(path)]).splitlines()
 
 
 def program_output(arguments: Sequence[str]) -> str:

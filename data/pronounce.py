@@ -4,11 +4,10 @@ Spelling is a code of its own, which a model that hears few hours learns slowly;
 """
 
 import json
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data.programs import SynthesisError, program, program_output
+from data.programs import SynthesisError, ipa, program
 
 BATCH = 500  # words a call
 _STRESS = str.maketrans("", "", "ˈˌ")
@@ -41,10 +40,7 @@ def pronunciations(words: Iterable[str], voice: str = "en-us") -> dict[str, list
 
 def _lines(words: Sequence[str], voice: str) -> list[str]:
     """What espeak-ng prints for words that are paragraphs of their own."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = Path(folder, "words.txt")
-        text.write_text("\n\n".join(words) + "\n", encoding="utf-8")
-        return program_output(["espeak-ng", "-q", "--ipa", "--sep=_", "-v", voice, "-f", str(text)]).splitlines()
+    return ipa("\n\n".join(words) + "\n", voice, "--sep=_")
 
 
 def _phonemes(line: str) -> list[str]:

@@ -49,13 +49,18 @@ class LexiconPhrases:
         slot = int(self.lexicon.base[place]) + piece
         if self.lexicon.owner[slot] == place:
             return slot, 0.0
-        price = self.prices.outside_piece + (0.0 if place == OUTSIDE else self.prices.outside - PHRASE_WORD)
-        return OUTSIDE, -self.weight * price
+        back = -self.prices.outside_piece + (0.0 if place == OUTSIDE else self._back)
+        return OUTSIDE, self.weight * back
 
     def end(self, place: int) -> float:
         """Of a word that only begins others: it leaves the lexicon where it ends."""
         known = place == OUTSIDE or self.lexicon.word[place] >= 0
-        return 0.0 if known else self.weight * (PHRASE_WORD - self.prices.outside)
+        return 0.0 if known else self.weight * self._back
+
+    @property
+    def _back(self) -> float:
+        """Of the price of an unknown word; nothing where that is lower than a phrase's."""
+        return max(0.0, PHRASE_WORD - self.prices.outside)
 
 
 class WordLanguageModel(keras.layers.Layer):

@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -45,7 +46,6 @@ def test_lossy_formats(tmp_path: Path, name: str, subtype: str) -> None:
 
 def write_webm(path: Path, rate: int = 48_000) -> None:
     """Stereo Opus in WebM, as browsers record it: libsndfile knows no WebM."""
-    av = pytest.importorskip("av")
     with av.open(str(path), "w", format="webm") as container:
         stream = container.add_stream("libopus", rate=rate, layout="stereo")
         sound = np.repeat((tone(rate, 1.0) * 32_767).astype(np.int16), 2)[None]  # interleaved
@@ -73,7 +73,6 @@ def test_without_pyav_the_reason_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_no_audio(tmp_path: Path) -> None:
-    pytest.importorskip("av")
     path = tmp_path / "letter.wav"
     path.write_text("Dear Sir or Madam, " * 50)
     for read in (load_audio, audio_seconds):
@@ -82,7 +81,6 @@ def test_no_audio(tmp_path: Path) -> None:
 
 
 def test_a_video_without_sound(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     path = tmp_path / "silent.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=24)
@@ -140,7 +138,6 @@ def untagged_mp3(path: Path, parts: list[np.ndarray], mode: str = "VARIABLE") ->
 
 @pytest.mark.parametrize("loud_first", [True, False])
 def test_mp3_is_read_to_its_end(tmp_path: Path, loud_first: bool) -> None:
-    pytest.importorskip("av")
     rng = np.random.default_rng(0)
     parts = [rng.normal(0, 0.3, 44_100 * 10), rng.normal(0, 1e-4, 44_100 * 20)]
     path = untagged_mp3(tmp_path / "a.mp3", parts if loud_first else parts[::-1])
@@ -150,7 +147,6 @@ def test_mp3_is_read_to_its_end(tmp_path: Path, loud_first: bool) -> None:
 
 
 def test_mp3_that_tells_its_length_needs_no_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("av")
     soundfile.write(tmp_path / "a.mp3", tone(44_100, 2.0), 44_100)
     tag = b"ID3\x04\x00\x00\x00\x00\x02\x2c" + bytes(300)  # 2 x 128 + 44 bytes
     (tmp_path / "tagged.mp3").write_bytes(tag + (tmp_path / "a.mp3").read_bytes())
@@ -176,9 +172,7 @@ def test_a_cut_off_mp3_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "a.mp3"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 88_200), 44_100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    if pyav:
-        pytest.importorskip("av")
-    else:
+    if not pyav:
         monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AudioError, match=r"a\.mp3: "):
         load_audio(path)

@@ -102,6 +102,13 @@ def test_kokoro_gets_phonemes_and_the_mean_of_two_styles(models: Path, session: 
     assert len(samples) == 16_000 and np.abs(samples).max() == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_sentence_that_kokoro_cannot_say_whole_is_an_error(models: Path, session: Session, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("extraordinary " * 60, encoding="utf-8")
+    with pytest.raises(SynthesisError, match=r"kokoro: expected a sentence of at most 500 phonemes, got \d{3}"):
+        speak(Voice("kokoro", "af_sky", models), Manner(), tmp_path / "t.txt", tmp_path / "w.wav")
+    assert not session.asked
+
+
 def test_piper_gets_the_phonemes_of_espeak_ng(
     models: Path, session: Session, tmp_path: Path, synthesisers: Callable[..., Path]
 ) -> None:

@@ -202,9 +202,7 @@ def test_words_of_phrases_cost_the_same_whether_known_or_not(
     prices, weight = WordPrices(-19.0, -2.0, 0.5), 0.7
     lexicon = build_lexicon(pruned.words, pruned.log_probs, tokenizer)
     model = WordLanguageModel(pruned, lexicon, tokenizer, prices)
-    search = BeamSearch.__new__(BeamSearch)
-    search.config, search.language_model = BeamConfig(2, lm_weight=weight), model
-    one = compile_phrases([phrase], tokenizer, 0.0, 64, search.phrase_words)
+    one = compile_phrases([phrase], tokenizer, 0.0, 64, model.phrase_words(weight))
     tables = stacked([no_phrases(len(tokenizer), 64), one], tokenizer)
     pieces = [*tokenizer.encode(f"sat {phrase}"), *tokenizer.encode("sat")]
     state, node, total, given = model.initial_state(1), np.array([0], np.int32), 0.0, []
@@ -238,15 +236,34 @@ def test_another_unknown_word_than_the_phrases_pays_in_full(pruned: NgramModel, 
     assert max(given) > 4.0 and sum(given) == pytest.approx(0.0, abs=1e-5)
 
 
-def test_without_weight_or_words_phrases_get_nothing_back(pruned: NgramModel, tokenizer: Tokenizer) -> None:
-    search = BeamSearch.__new__(BeamSearch)
+def test_a_cheap_unknown_word_gets_nothing_back_for_itself(pruned: NgramModel, tokenizer: Tokenizer) -> None:
     lexicon = build_lexicon(pruned.words, pruned.log_probs, tokenizer)
-    search.config, search.language_model = BeamConfig(2), WordLanguageModel(pruned, lexicon, tokenizer)
-    assert search.phrase_words is None
-    search.config, search.language_model = BeamConfig(2, lm_weight=0.5), None
-    assert search.phrase_words is None
-    search.language_model = RecurrentLanguageModel(LanguageConfig(len(tokenizer), 4, 4))
-    assert search.phrase_words is None
+    words = WordLanguageModel(pruned, lexicon, tokenizer, WordPrices(PHRASE_WORD + 3.0, 0.0)).phrase_words(0.7)
+    assert not compile_phrases(["xylem"], tokenizer, 0.0, 64, words).pending.any()
+
+
+def test_searches_say_what_words_of_phrases_get_back(pruned: NgramModel, model_folder: Path, tmp_path: Path) -> None:
+    """Only those with words that count; the recogniser's lists have it."""
+    transducer, tokenizer = load_model(model_folder)
+    lexicon = build_lexicon(pruned.words, pruned.log_probs, tokenizer)
+    words = WordLanguageModel(pruned, lexicon, tokenizer)
+    assert BeamSearch(transducer, BeamConfig(2, lm_weight=0.5), words).phrase_words == words.phrase_words(0.5)
+    assert BeamSearch(transducer, BeamConfig(2), words).phrase_words is None
+    assert BeamSearch(transducer, BeamConfig(2, lm_weight=0.5)).phrase_words is None
+    recurrent = RecurrentLanguageModel(LanguageConfig(len(tokenizer), 4, 4))
+    assert BeamSearch(transducer, BeamConfig(2, lm_weight=0.5), recurrent).phrase_words is None
+
+    from asr.streaming.recognizer import Recognizer
+
+    folder = tmp_path / "model"
+    copytree(model_folder, folder)
+    save_words(folder / NAME, pruned, lexicon, tokenizer, FusionWeights(0.5, 0.0, 1.0))
+    largest = []
+    for weight in (0.5, 0.0):
+        recognizer = Recognizer(folder, 640, beam=4, lm_weight=weight, phrase_weight=0.0)
+        recognizer.stream(["xylem"])
+        largest.append(float(np.max(recognizer._phrases.tables.pending)))
+    assert largest[0] > 4.0 and largest[1] == 0.0
 
 
 def test_a_file_keeps_it(pruned: NgramModel, tokenizer: Tokenizer, tmp_path: Path) -> None:
