@@ -8,14 +8,17 @@ The graph calls one function that XLA compiles, under a name that stays, by whic
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 import asr
 from asr import program_cache
@@ -53,7 +56,7 @@ class KeptTrace:
         self._programs: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
-        """The function's result."""
+        """The function's result, its arrays NumPy's, which may be written to."""
         leaves = keras.tree.flatten(arguments)
         key = tuple(None if x is None else (tuple(x.shape), x.dtype) for x in leaves)
         if key not in self._programs:
@@ -75,7 +78,7 @@ class KeptTrace:
                 folder.keep(name, content)
             except OSError as error:
                 logger.warning("a traced program is not kept: %s", error)
-        return self._loaded(content)
+        return self._loaded(content, arguments)
 
     def _folder(self) -> program_cache.SealedFolder | None:
         folder = program_cache.cache_folder(self._environment)
@@ -95,25 +98,33 @@ class KeptTrace:
 
     def _plain(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The function traced here, for nobody else."""
+        program, result = self._packed(arguments)
+        concrete = program.get_concrete_function(*_specs(arguments))
+        return _caller(concrete, _layout(arguments), *result)
+
+    def _packed(self, arguments: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+        """The function of packed leaves, to packed leaves; tracing it puts their structure and layout in the list."""
         import tensorflow as tf
 
-        function = tf.function(self._function, jit_compile=True, autograph=False)
-        return lambda *flat: function(*_filled(arguments, flat))
+        given, result = _layout(arguments), list[Any]()
+
+        def packed(*inputs: Any) -> list[Any]:
+            found = self._function(*_filled(arguments, given.unpacked(inputs, tf.reshape)))
+            leaves = keras.tree.flatten(found)
+            layout = Layout(tuple((x.dtype.name, tuple(x.shape)) for x in leaves))
+            result[:] = [_described(found), layout]
+            return layout.packed(leaves, tf.reshape, tf.concat)
+
+        return tf.function(packed, jit_compile=True, autograph=False), result
 
     def _traced(self, arguments: tuple[Any, ...], prefix: str) -> bytes | None:
         """The function's graph, and how to call it; None if it reads what is neither a variable nor a constant."""
         import tensorflow as tf
 
-        function = tf.function(self._function, jit_compile=True, autograph=False)
-        structure: list[Any] = []
-
-        def flat(*leaves: Any) -> list[Any]:
-            result = function(*_filled(arguments, leaves))
-            structure[:] = [_described(result)]
-            return keras.tree.flatten(result)
-
-        specs = [tf.TensorSpec(x.shape, x.dtype) for x in keras.tree.flatten(arguments) if x is not None]
-        traced = tf.function(flat, autograph=False).get_concrete_function(*specs)
+        function, result = self._packed(arguments)
+        traced = tf.function(lambda *inputs: function(*inputs), autograph=False).get_concrete_function(
+            *_specs(arguments)
+        )
         names = {id(value): name for name, value in self._sources.items()}
         captured = [names.get(id(value)) for value in traced.captured_inputs]
         if None in captured:
@@ -124,11 +135,12 @@ class KeptTrace:
             "inputs": [x.name for x in traced.graph.inputs],
             "captured": captured,
             "outputs": [x.name for x in traced.graph.outputs],
-            "result": structure[0],
+            "result": result[0],
+            "leaves": result[1].leaves,
         }
         return json.dumps(about).encode() + b"\n" + graph.SerializeToString(deterministic=True)
 
-    def _loaded(self, content: bytes) -> Callable[..., Any]:
+    def _loaded(self, content: bytes, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         import tensorflow as tf
         from tensorflow.python.eager import context as eager
 
@@ -146,8 +158,83 @@ class KeptTrace:
             inputs = dict(zip(about["inputs"], given, strict=True))
             return tf.graph_util.import_graph_def(definition, inputs, about["outputs"], name="")
 
-        program = tf.function(run, autograph=False)
-        return lambda *flat: _built(about["result"], program(*flat))
+        concrete = tf.function(run, autograph=False).get_concrete_function(*_specs(arguments))
+        leaves = Layout(tuple((name, tuple(shape)) for name, shape in about["leaves"]))
+        return _caller(concrete, _layout(arguments), about["result"], leaves)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How leaves of a tree are packed: those of one type as one vector, for a call costs by its arguments.
+
+    A vector for each type instead of the arrays: a step of one stream with a beam takes a quarter less processor time.
+
+    Attributes:
+        leaves: Type and shape of each; a shape of None: it is a tensor, which stays as it is.
+    """
+
+    leaves: tuple[tuple[str, tuple[int, ...] | None], ...]
+
+    @cached_property
+    def _places(self) -> dict[str, list[tuple[int, int, int]]]:
+        """Of each type's leaves: which, and where it begins and ends in the vector."""
+        places: dict[str, list[tuple[int, int, int]]] = {}
+        for i, (name, shape) in enumerate(self.leaves):
+            if shape is not None:
+                mine = places.setdefault(name, [])
+                start = mine[-1][2] if mine else 0
+                mine.append((i, start, start + math.prod(shape)))
+        return places
+
+    @property
+    def vectors(self) -> list[tuple[str, int]]:
+        """Type and length of each vector."""
+        return [(name, mine[-1][2]) for name, mine in self._places.items()]
+
+    def packed(self, leaves: Sequence[Any], reshape: Callable[..., Any], concatenate: Callable[..., Any]) -> list[Any]:
+        """The vectors, then the tensors that stay."""
+        vectors = [
+            concatenate([reshape(leaves[i], (-1,)) for i, _, _ in mine], axis=0) for mine in self._places.values()
+        ]
+        return vectors + [x for x, (_, shape) in zip(leaves, self.leaves, strict=True) if shape is None]
+
+    def unpacked(self, packed: Sequence[Any], reshape: Callable[..., Any]) -> list[Any]:
+        """The leaves."""
+        found: dict[int, Any] = {}
+        for vector, mine in zip(packed, self._places.values(), strict=False):
+            found |= {i: reshape(vector[start:stop], self.leaves[i][1]) for i, start, stop in mine}
+        kept = iter(packed[len(self._places) :])
+        return [found[i] if i in found else next(kept) for i in range(len(self.leaves))]
+
+
+def _layout(arguments: Any) -> Layout:
+    """Of the leaves that are not None: NumPy's are packed."""
+    leaves = [x for x in keras.tree.flatten(arguments) if x is not None]
+    numpy = (np.ndarray, np.generic)
+    return Layout(tuple((np.dtype(x.dtype).name, x.shape) if isinstance(x, numpy) else ("", None) for x in leaves))
+
+
+def _specs(arguments: Any) -> list[Any]:
+    """What the program takes for these arguments."""
+    import tensorflow as tf
+
+    stay = [x for x in keras.tree.flatten(arguments) if x is not None and not isinstance(x, np.ndarray | np.generic)]
+    vectors = [tf.TensorSpec((length,), name) for name, length in _layout(arguments).vectors]
+    return vectors + [tf.TensorSpec(x.shape, x.dtype) for x in stay]
+
+
+def _caller(concrete: Any, given: Layout, structure: Any, leaves: Layout) -> Callable[..., Any]:
+    """What packs arguments, runs the program, and unpacks its result."""
+    import tensorflow as tf
+
+    def call(*flat: Any) -> Any:
+        inputs = [
+            tf.constant(x) if isinstance(x, np.ndarray) else x for x in given.packed(flat, np.reshape, np.concatenate)
+        ]
+        found = [np.array(x) for x in concrete(*inputs)]
+        return _built(structure, leaves.unpacked(found, np.reshape))
+
+    return call
 
 
 @cache

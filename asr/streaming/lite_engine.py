@@ -112,7 +112,7 @@ class LiteEngine:
         if not biased.any():
             assert plain is not None
             return plain
-        searched = host(self._search(keys, state, valid, np.float32(end_bias), phrases, lists))
+        searched = self._search(keys, state, valid, np.float32(end_bias), phrases, lists)
         found = searched if plain is None else keras.tree.map_structure(partial(_where_row, biased), searched, plain)
         return found[0], found[1]
 

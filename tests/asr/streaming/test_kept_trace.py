@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import ops
 
-from asr.streaming.kept_trace import KeptTrace
+from asr.streaming.kept_trace import KeptTrace, Layout
 
 
 class Pair(NamedTuple):
@@ -114,3 +116,37 @@ def test_without_a_cache_it_runs(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     (tmp_path / "file").write_text("in the way")
     check(Scaled(2.0, 1.0).kept(tmp_path / "file")(STATE, None, X), 8 * (2 * X + 1))
     assert "traced programs are not kept" in caplog.text
+
+
+def test_tensors_stay_and_results_may_be_written_to(tmp_path: Path) -> None:
+    """Big tables come as tensors: they are not packed in every call."""
+    program = Scaled(2.0, 1.0).kept(tmp_path)
+    tables = Pair(ops.convert_to_tensor(np.float32(4)), ops.convert_to_tensor(np.float32(1)))
+    for _ in range(2):
+        result = program(STATE, tables, X)
+        check(result, 8 * (2 * X + 1), 3.0)
+        assert result[0]["z"].dtype == np.int32
+        result[0]["z"][:] = 7
+        result[1][...] = np.nan  # what the next call gives is other memory
+    check(program(STATE, Pair(np.float32(4), np.float32(1)), X), 8 * (2 * X + 1), 3.0)
+    assert len(files(tmp_path)) == 2
+
+
+SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["float32", "int32", "bool"]), st.none() | SHAPES), max_size=8))
+def test_what_is_packed_is_unpacked(kinds: list[tuple[str, tuple[int, ...] | None]]) -> None:
+    layout = Layout(tuple(("", None) if shape is None else (name, shape) for name, shape in kinds))
+    rng = np.random.default_rng(len(kinds))
+    leaves = [object() if s is None else rng.integers(0, 2, s).astype(name) for name, s in kinds]
+    packed = layout.packed(leaves, np.reshape, np.concatenate)
+    vectors = [x for x in packed if isinstance(x, np.ndarray)]
+    assert [(x.dtype.name, len(x)) for x in vectors] == layout.vectors
+    assert len({name for name, _ in layout.vectors}) == len(layout.vectors)
+    for found, leaf in zip(layout.unpacked(packed, np.reshape), leaves, strict=True):
+        if isinstance(leaf, np.ndarray):
+            assert (found.dtype, found.shape) == (leaf.dtype, leaf.shape)
+            np.testing.assert_array_equal(found, leaf)
+        else:
+            assert found is leaf
