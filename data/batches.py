@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.manifest import Utterance
+from data.splice import Part
+from data.teacher import Teacher
 
 Frames = NDArray[np.float32]
 
@@ -37,7 +39,8 @@ class Example:
     places: tuple[float, ...]
 
 
-Splice = Callable[[Example, np.random.Generator], tuple[Example, Frames] | None]
+# An example that takes another's place, its frames, and where they are from.
+Splice = Callable[[Example, np.random.Generator], tuple[Example, Frames, tuple[Part, ...]] | None]
 
 
 def unspliced(example: Example, rng: np.random.Generator) -> None:
@@ -161,6 +164,7 @@ def assemble(
     augment: Callable[[Frames, float, np.random.Generator], Frames],
     splice: Splice = unspliced,
     views: int = 1,
+    teacher: Teacher | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Makes a batch.
 
@@ -173,10 +177,12 @@ def assemble(
         augment: Called with (frames, speed factor, generator).
         splice: Called with (example, generator): another example to take in its place, no longer, and its frames.
         views: Copies of each example, augmented apart, in adjacent rows; B is so many times the planned examples.
+        teacher: What a teacher says of the recordings.
 
     Returns:
         frames [B, T, bins] float32, frame_lengths [B], characters [B, Uc], character_lengths [B], pieces [B, Up],
-        piece_lengths [B], all int32; piece_places [B, Up] float32.
+        piece_lengths [B], all int32; piece_places [B, Up] float32; with a teacher teacher [B, T / 8, 2 D] and
+        teacher_counts [B, T / 8], 1 where it says something, float32.
     """
     bucket, size = planned.bucket, len(planned.members) * views
     batch: dict[str, NDArray[Any]] = {
@@ -187,8 +193,11 @@ def assemble(
         "piece_lengths": np.zeros(size, np.int32),
         "piece_places": np.ones((size, bucket.pieces), np.float32),
     }
+    if teacher is not None:
+        batch["teacher"] = np.zeros((size, bucket.frames // teacher.step, teacher.width), np.float32)
+        batch["teacher_counts"] = np.zeros((size, bucket.frames // teacher.step), np.float32)
     for place, (index, factor) in enumerate(planned.members):
-        example, spoken = _spliced(examples[index], bucket, features, rng, splice)
+        example, spoken, parts = _spliced(examples[index], bucket, features, rng, splice)
         for row in range(place * views, (place + 1) * views):
             x = augment(spoken, factor, rng)[: bucket.frames]
             if row == 0:
@@ -199,6 +208,9 @@ def assemble(
                 batch[f"{name}s"][row, : len(labels)] = labels
                 batch[f"{name}_lengths"][row] = len(labels)
             batch["piece_places"][row, : len(example.places)] = example.places
+            if teacher is not None:
+                said, counts = teacher.targets(parts, factor, len(x))
+                batch["teacher"][row, : len(said)], batch["teacher_counts"][row, : len(said)] = said, counts
     return batch
 
 
@@ -208,12 +220,13 @@ def _spliced(
     features: Callable[[str], Frames],
     rng: np.random.Generator,
     splice: Splice,
-) -> tuple[Example, Frames]:
-    """What is taken in an example's place, if anything is and its labels fit the bucket, and its frames."""
+) -> tuple[Example, Frames, tuple[Part, ...]]:
+    """What is taken in an example's place, if its labels fit the bucket, or else itself; frames and their source."""
     other = splice(example, rng)
     if other and len(other[0].characters) <= bucket.characters and len(other[0].pieces) <= bucket.pieces:
         return other
-    return example, features(example.utterance.id)
+    frames = features(example.utterance.id)
+    return example, frames, (Part(example.utterance.id, 0, len(frames)),)
 
 
 def prefetched(make: Callable[[int], dict[str, NDArray[Any]]], indices: range, ahead: int = 4) -> Iterator[Any]:

@@ -24,6 +24,7 @@ from data.corpora.reading import refuse
 from data.manifest import ManifestError, Utterance, read_manifest, scan_manifest, write_manifest
 from data.pronounce import pronunciations, write_pronunciations
 from data.synthesize import FORMATS, SynthesisConfig, synthesize
+from data.teacher import OnnxEncoder, teach
 
 app = typer.Typer(
     help="Corpora, manifests and synthetic speech.",
@@ -125,6 +126,40 @@ def pronounce(
     write_pronunciations(output, found)
     phonemes = {phoneme for units in found.values() for phoneme in units}
     typer.echo(f"Wrote {len(found)} words to {output}: {len(phonemes)} phonemes, so characters = {len(phonemes) + 1}.")
+
+
+@app.command(name="teach")
+def teach_command(
+    manifest: Annotated[Path, typer.Argument(help="Manifest of what the teacher hears.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for its frames.")],
+    encoder: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="ONNX or ORT file: [batch, samples] to frames.")
+    ],
+    split: Annotated[list[str] | None, typer.Option(help="Split to hear; may repeat. Default: train.")] = None,
+    first_ms: Annotated[float, typer.Option(help="Middle of the encoder's first frame.")] = 28.0,
+    step_ms: Annotated[float, typer.Option(help="From one of its frames to the next.")] = 24.0,
+    components: Annotated[int, typer.Option(min=1, help="Principal components that are kept.")] = 128,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Recordings at once.")] = _PROCESSORS,
+) -> None:
+    """Write what another model's encoder says of recordings, for `teacher` of a training run.
+
+    The times are by default those of Moonshine.
+    """
+    wanted = tuple(split or ("train",))
+    utterances = read_manifest(manifest, splits=wanted)
+    if not utterances:
+        raise ManifestError(f"{manifest}: expected utterances of {' or '.join(wanted)}, found none")
+    with _progress() as bar:
+        task = bar.add_task("recordings", total=len(utterances))
+        kept = teach(
+            utterances,
+            OnnxEncoder(encoder, first_ms, step_ms),
+            output,
+            components,
+            jobs=jobs,
+            progress=lambda done, total: bar.update(task, completed=done),
+        )
+    typer.echo(f"Wrote frames of {len(utterances)} recordings to {output}: {100 * kept:.0f} % of their variance.")
 
 
 @app.command(name="augment")

@@ -5,7 +5,6 @@ in a folder of the user's: `kokoro*.onnx` (Kokoro-82M as kokoro-onnx exports it)
 style a voice, as kokoro.js has them), and Piper's voices, `NAME.onnx` with `NAME.onnx.json`.
 """
 
-import importlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from data.audio import SAMPLE_RATE
+from data.onnx import library, open_model
 from data.programs import SynthesisError, ipa
 
 ENGINES = ("hibari", "kokoro", "piper")
@@ -52,9 +52,9 @@ def voice_names(engine: str, models: Path | None) -> list[str]:
     Raises:
         SynthesisError: if the package or the models are missing, saying how to get them.
     """
-    _library("onnxruntime")
+    library("onnxruntime")
     if engine != "piper":  # whose phonemes are espeak-ng's
-        _library("hibari")
+        library("hibari")
     if engine == "hibari":
         return [f"heart@{factor:.2f}" for factor in FORMANTS]
     if models is None:
@@ -97,7 +97,7 @@ def speak(engine: str, name: str, models: Path | None, spoken: Spoken, wave: Pat
 
 def _hibari(formants: float, spoken: Spoken) -> NDArray[np.float32]:
     """Played at another rate, a voice has other formants, pitch and tempo: the last two are put right before."""
-    dsp = importlib.import_module("hibari.dsp")
+    dsp = library("hibari.dsp")
     voice = _hibari_voice()
     rate = min(2.0, max(0.5, spoken.rate / formants))
     pitch = spoken.pitch * formants ** (PITCH_OF_FORMANTS - 1.0)
@@ -112,7 +112,7 @@ def _hibari(formants: float, spoken: Spoken) -> NDArray[np.float32]:
 
 
 def _kokoro(name: str, models: Path, spoken: Spoken) -> NDArray[np.float32]:
-    session = _session(_kokoro_model(models))
+    session = open_model(_kokoro_model(models))
     voice = _hibari_voice()  # for its phonemes, which are those that it learnt from Kokoro
     ids = [i for phonemes in voice.phonemize(_prose(spoken.text)) for i in voice.ids(phonemes)[1:-1]]
     if len(ids) > _KOKORO_PHONEMES:  # its end would be missing, and the transcript would have it
@@ -136,7 +136,7 @@ def _piper(name: str, models: Path, spoken: Spoken) -> NDArray[np.float32]:
     ids += ids_of["$"]
     scales = np.array([_PIPER_NOISE, 1.0 / spoken.rate, _PIPER_NOISE_OF_LENGTHS], np.float32)
     inputs = {"input": np.array([ids], np.int64), "input_lengths": np.array([len(ids)], np.int64), "scales": scales}
-    return _at_our_rate(_session(path).run(None, inputs)[0].ravel(), settings["audio"]["sample_rate"])
+    return _at_our_rate(open_model(path).run(None, inputs)[0].ravel(), settings["audio"]["sample_rate"])
 
 
 def _prose(text: str) -> str:
@@ -169,20 +169,4 @@ def _kokoro_style(path: Path) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _hibari_voice() -> Any:
-    return _library("hibari").Hibari()
-
-
-@lru_cache(maxsize=8)
-def _session(path: Path) -> Any:
-    runtime = _library("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a run has as many jobs as there are processors
-    options.log_severity_level = 3
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise SynthesisError(f'{name} is not installed: pip install "earshot[voices]"') from error
+    return library("hibari").Hibari()

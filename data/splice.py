@@ -19,16 +19,33 @@ Spans = Sequence[tuple[int, int]]  # first frame and end of each word of an utte
 
 
 @dataclass(frozen=True)
+class Part:
+    """Frames of a recording.
+
+    Attributes:
+        source: Id of its utterance.
+        start: First frame.
+        stop: End.
+    """
+
+    source: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Spliced:
     """A made-up utterance.
 
     Attributes:
         frames: [t, bins] log-mel.
         text: What is said in it.
+        parts: Where its frames are from, in order.
     """
 
     frames: Frames
     text: str
+    parts: tuple[Part, ...]
 
 
 class Splicer:
@@ -65,7 +82,7 @@ class Splicer:
             return None
         room = self._spans[name][-1][1]
         pool = self._pools[self._speakers[name]]
-        parts: list[Frames] = []
+        parts: list[Part] = []
         words: list[str] = []
         for _ in range(4 * len(self._texts[name])):  # bounded: runs that do not fit are passed over
             source = pool[int(rng.integers(len(pool)))]
@@ -77,7 +94,10 @@ class Splicer:
                 if room < 40:  # less than 0.4 s is left: no word fits
                     break
                 continue
-            parts.append(self._features(source)[start:stop])
+            parts.append(Part(source, start, stop))
             words += text[first:end]
             room -= stop - start
-        return Spliced(np.concatenate(parts), " ".join(words)) if parts else None
+        if not parts:
+            return None
+        frames = np.concatenate([self._features(p.source)[p.start : p.stop] for p in parts])
+        return Spliced(frames, " ".join(words), tuple(parts))

@@ -24,6 +24,8 @@ class DataConfig:
         pronunciations: JSON file of the phonemes of every word of all splits, as `asr-data pronounce` writes it,
             relative to the config file: the lower CTC head then says these in place of characters, and
             `model.characters` counts them and the place between words; empty: characters.
+        teacher: Folder of what a teacher says of the recordings, as `asr-data teach` writes it, relative to the config
+            file; empty: none. Recordings that it does not have are learnt without it.
         texts: Text files (.txt or .txt.xz), a sentence a line, that a learnt tokenizer and the text loss also see.
         text_rows: Sentences of each step's text loss.
         text_first_rows: Sentences of each step that trains on text alone.
@@ -42,6 +44,7 @@ class DataConfig:
     noise: str = ""
     tokenizer: str = ""
     pronunciations: str = ""
+    teacher: str = ""
     texts: tuple[str, ...] = ()
     text_rows: int = 48
     text_first_rows: int = 512
@@ -133,6 +136,8 @@ class LossConfig:
         consistency: Divergence between what the wordpiece head says of two augmented copies of an utterance (CR-CTC,
             Yao et al. 2025, 2410.05101); above 0, every batch has half as many utterances, twice each. The paper has
             0.2 times the weight of `pieces`, and stronger masks of time than without.
+        teacher: Squared error of the encoder's frames, through a layer of its own that is not exported, against a
+            teacher's (`data.teacher`), per frame and relative to their variance.
         transducer: The block lattice.
         decoder: Cross-entropy of the encoder–decoder's labels.
         text: Internal language model on text that nobody spoke (`data.texts` and the training transcripts); 0: off.
@@ -149,6 +154,7 @@ class LossConfig:
     characters: float = 0.3
     pieces: float = 0.3
     consistency: float = 0.0
+    teacher: float = 0.0
     transducer: float = 1.0
     decoder: float = 1.0
     text: float = 0.0
@@ -275,6 +281,10 @@ class TrainConfig:
             raise ConfigError(
                 f"consistency: expected 0, for it needs a transducer's wordpiece head, got {self.loss.consistency}"
             )
+        if bool(self.loss.teacher) != bool(self.data.teacher):
+            raise ConfigError("teacher: expected a folder (data) and a weight (loss), got one of them")
+        if self.loss.teacher and (self.model.kind != "transducer" or self.data.encoded):
+            raise ConfigError("teacher: expected 0, for it teaches a transducer's encoder, got a weight")
         if self.loss.text and not self.data.texts:
             raise ConfigError("texts: expected text files for the text loss, got none")
         if self.data.encoded:

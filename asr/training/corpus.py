@@ -23,7 +23,8 @@ from data.audio import load_audio
 from data.batches import Example, Splice, unspliced
 from data.cache import FeatureCache, build_cache
 from data.manifest import Utterance, read_manifest
-from data.splice import Splicer
+from data.splice import Part, Splicer
+from data.teacher import Teacher, read_teacher
 
 FEATURE_SETTINGS = f"log-mel {MEL_BINS} hop {HOP_SAMPLES} at {SAMPLE_RATE} Hz, floor {LOG_FLOOR}"
 SILENCE = float(np.log(LOG_FLOOR))  # log-mel of digital silence
@@ -48,6 +49,7 @@ class Corpus:
         spelling: What the lower CTC head says.
         splice: Takes spliced utterances in the place of some examples.
         text: Sentences for the text loss, training transcripts included; None: it is off.
+        teacher: What a teacher says of the training recordings; None: there is none.
     """
 
     tokenizer: Tokenizer
@@ -60,6 +62,7 @@ class Corpus:
     spelling: Spelling = field(default_factory=Spelling)
     splice: Splice = unspliced
     text: TextBatches | None = None
+    teacher: Teacher | None = None
 
 
 def featurise(path: Path) -> NDArray[np.float32]:
@@ -107,7 +110,8 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     splice = _splice(config, base, run, train, cache, tokenizer, spelling)
     text = _text(config, base, train, tokenizer) if config.loss.text else None
     noises = [cache[u.id] for u in noise]
-    return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, spelling, splice, text)
+    teacher = read_teacher(base / data.teacher) if data.teacher else None
+    return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, spelling, splice, text, teacher)
 
 
 def _splice(
@@ -126,14 +130,16 @@ def _splice(
     spans = kept_spans(run / "spans.json", base / augment.splice_model, real, cache, SILENCE, spelling)
     splicer = Splicer(real, spans, cache.__getitem__, augment.splice_words)
 
-    def splice(example: Example, rng: np.random.Generator) -> tuple[Example, NDArray[np.float32]] | None:
+    def splice(
+        example: Example, rng: np.random.Generator
+    ) -> tuple[Example, NDArray[np.float32], tuple[Part, ...]] | None:
         if rng.random() >= augment.splice_probability:
             return None
         found = splicer(example.utterance.id, rng)
         if found is None:
             return None
         made = dataclasses.replace(example.utterance, text=found.text)
-        return _example(made, len(found.frames), tokenizer, spelling), found.frames
+        return _example(made, len(found.frames), tokenizer, spelling), found.frames, found.parts
 
     return splice
 

@@ -12,6 +12,7 @@ from asr.errors import CheckpointError
 from asr.model_folder import read_config, save_model
 from asr.tokenizer import read_tokenizer
 from asr.training.checkpoint import checkpoint_path, checkpoint_steps, load_arrays, part
+from asr.transducer.model import TEACHER_HEAD
 
 
 def average_checkpoints(paths: Sequence[Path]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -31,6 +32,8 @@ def average_checkpoints(paths: Sequence[Path]) -> tuple[dict[str, NDArray[Any]],
             raise CheckpointError(f"{path}: expected the same model configuration as {paths[0]}")
         meta = found
         for name, value in (part(arrays, "weights") | part(arrays, "average")).items():
+            if name.startswith(f"{TEACHER_HEAD}/"):
+                continue
             sums[name] = sums.get(name, 0.0) + value.astype(np.float64) / len(paths)
     return {name: value.astype(np.float32) for name, value in sums.items()}, meta
 

@@ -17,9 +17,11 @@ from asr.transducer.model import Transducer
 AnyModel = Transducer | EncoderDecoder
 
 
-def make_model(config: ModelConfig, encoder: type[Encoder] = Encoder) -> AnyModel:
-    """An untrained model of `config.kind`, with an encoder of this class."""
-    return EncoderDecoder(config, encoder) if config.kind == "encoder_decoder" else Transducer(config, encoder)
+def make_model(config: ModelConfig, encoder: type[Encoder] = Encoder, teacher_width: int = 0) -> AnyModel:
+    """An untrained model of `config.kind`, with an encoder of this class; a transducer with a teacher of this width."""
+    if config.kind == "encoder_decoder":
+        return EncoderDecoder(config, encoder)
+    return Transducer(config, encoder, teacher_width)
 
 
 def make_decoder(

@@ -100,9 +100,16 @@ class TrainingBatches:
     def _make(self, epoch: Epoch, index: int) -> dict[str, NDArray[Any]]:
         rng = np.random.default_rng((self.config.schedule.seed, epoch.number, index))
         features = self.corpus.features.__getitem__
-        splice = self.corpus.splice
         batch = assemble(
-            epoch.plan[index], epoch.examples, features, SILENCE, rng, self.augment, splice, self.config.loss.views
+            epoch.plan[index],
+            epoch.examples,
+            features,
+            SILENCE,
+            rng,
+            self.augment,
+            self.corpus.splice,
+            self.config.loss.views,
+            self.corpus.teacher,
         )
         if self.corpus.text is None:
             return batch

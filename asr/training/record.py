@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 LOSSES = ("characters", "pieces", "transducer", "text")
-COLUMNS = ("step", "hours", "speed", *LOSSES, "norm", "rate", "decoder", "consistency")  # of train.csv
+COLUMNS = ("step", "hours", "speed", *LOSSES, "norm", "rate", "decoder", "consistency", "teacher")  # of train.csv
 
 log = logging.getLogger(__name__)
 

@@ -59,7 +59,8 @@ class Trainer:
         keras.utils.set_random_seed(config.schedule.seed)
         devices = _distribute()
         self.corpus: Corpus = load_corpus(config, base, run)
-        self.model = make_model(config.model, StoredEncoder if config.data.encoded else Encoder)
+        teacher_width = self.corpus.teacher.width if self.corpus.teacher else 0
+        self.model = make_model(config.model, StoredEncoder if config.data.encoded else Encoder, teacher_width)
         self.model.encoder.mean.assign(self.corpus.mean)
         self.model.encoder.deviation.assign(self.corpus.deviation)
         augment = FrameAugmenter(config.augment, self.corpus.noises, self.corpus.mean)

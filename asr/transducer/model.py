@@ -28,6 +28,7 @@ from asr.transducer.joint import MAX_BLOCK, BlockJoint
 from asr.transducer.predictor import Predictor
 
 CTC_HEADS = ("characters", "pieces")
+TEACHER_HEAD = "teacher"  # a layer for training alone: no exported model has it
 
 
 class Transducer(keras.Model):
@@ -38,12 +39,15 @@ class Transducer(keras.Model):
     Args:
         config: Sizes.
         encoder: Its class; another takes something else than log-mel frames.
+        teacher_width: Width of a teacher's frames that the encoder's are to tell; 0: there is no teacher.
 
     Attributes:
         word_rule: How its labels become word times and confidences.
     """
 
-    def __init__(self, config: ModelConfig, encoder: type[Encoder] = Encoder, **kwargs: Any) -> None:
+    def __init__(
+        self, config: ModelConfig, encoder: type[Encoder] = Encoder, teacher_width: int = 0, **kwargs: Any
+    ) -> None:
         """Makes and builds every layer, so that the weights exist from the start."""
         super().__init__(**kwargs)
         self.config = config
@@ -66,6 +70,9 @@ class Transducer(keras.Model):
         self.joint.build((None, None, config.dim))
         self.characters.build((None, None, config.dim))
         self.pieces.build((None, None, config.dim))
+        if teacher_width:
+            self.teacher = keras.layers.Dense(teacher_width, name=TEACHER_HEAD)
+            self.teacher.build((None, None, config.dim))
         self.built = True
 
     def call(self, frames: Any, lengths: Any, chunk: Any, training: bool = False) -> tuple[Any, Any]:
@@ -92,7 +99,8 @@ class Transducer(keras.Model):
             batch: frames [B, T, 80]; frame_lengths [B]; characters [B, Uc] and character_lengths [B]; pieces [B, Up],
                 piece_lengths [B] and piece_places [B, Up], the share of the text at each one's middle. T is a multiple
                 of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding. Optionally wordpieces of text that
-                nobody spoke, text [B', Ut] and text_lengths [B'], with the recordings or alone.
+                nobody spoke, text [B', Ut] and text_lengths [B'], with the recordings or alone, and, for a model with a
+                teacher, teacher [B, T / 8, `teacher_width`] and teacher_counts [B, T / 8], 0 where it says nothing.
             chunk: Encoder frames per chunk, of self-attention.
             block: W of the joint; None leaves the transducer's loss out.
             objective: Of the transducer: "full_sum" (every alignment) or "viterbi" (cross-entropy on the best one).
@@ -106,7 +114,7 @@ class Transducer(keras.Model):
         Returns:
             Scalars by name: "characters" and "pieces" (CTC) if in `heads`, "consistency" of the wordpieces' head if
             rows are paired, too, "transducer" if `block` is given, "text" (cross-entropy of the internal language
-            model) if the batch has text.
+            model) if the batch has text, "teacher" (mean squared error per frame) if it has a teacher's frames.
 
         Raises:
             ValueError: for an unknown objective, "full_sum" with context feedback, or a block longer than the chunk or
@@ -135,7 +143,7 @@ class Transducer(keras.Model):
         if "text" in batch:
             results["text"] = (self.text_loss(batch["text"], batch["text_lengths"], training), batch["text_lengths"])
         return {
-            name: ops.sum(loss) / ops.cast(ops.maximum(ops.sum(count), 1), "float32")
+            name: ops.sum(loss) / ops.maximum(ops.cast(ops.sum(count), "float32"), 1.0)
             for name, (loss, count) in results.items()
         }
 
@@ -169,6 +177,10 @@ class Transducer(keras.Model):
             results["pieces"] = ctc_loss(logits, batch["pieces"], steps, pieces, prior), pieces
             if paired:
                 results["consistency"] = pair_divergence(logits, steps), pieces
+        if "teacher" in batch:
+            counts = batch["teacher_counts"]
+            errors = ops.mean(ops.square(ops.cast(self.teacher(upper), "float32") - batch["teacher"]), axis=-1)
+            results["teacher"] = ops.sum(errors * counts, axis=1), ops.sum(counts, axis=1)
         if block is not None:
             blocks = lengths // (FRAMES_PER_STEP * block)
             shape = _guide(progress, block * FRAMES_PER_STEP // STRIDE, batch, guide_weight)

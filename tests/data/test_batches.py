@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
+from data.cache import FeatureCache
 from data.manifest import Utterance
+from data.splice import Part
+from data.teacher import Teacher
 
 BUCKETS = make_buckets((128, 256), 1024)
 SPEEDS = (0.9, 1.0, 1.1)
@@ -162,10 +165,11 @@ def test_a_spliced_example_is_taken_where_its_labels_fit() -> None:
     bucket = Bucket(128, 2, characters=4, pieces=2)
     examples = [example(100, name="a"), example(100, name="b")]
     stored = {"a": np.zeros((100, 2), np.float32), "b": np.ones((100, 2), np.float32)}
-    other = example(60, characters=4, pieces=1), np.full((60, 2), 7, np.float32)
-    long = example(60, characters=5, pieces=1), np.full((60, 2), 9, np.float32)
+    parts = (Part("b", 0, 60),)
+    other = example(60, characters=4, pieces=1), np.full((60, 2), 7, np.float32), parts
+    long = example(60, characters=5, pieces=1), np.full((60, 2), 9, np.float32), parts
 
-    def splice(original: Example, rng: np.random.Generator) -> tuple[Example, np.ndarray]:
+    def splice(original: Example, rng: np.random.Generator) -> tuple[Example, np.ndarray, tuple[Part, ...]]:
         return other if original.utterance.id == "a" else long
 
     def kept(frames: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
@@ -176,3 +180,24 @@ def test_a_spliced_example_is_taken_where_its_labels_fit() -> None:
     assert found["frame_lengths"].tolist() == [60, 100]  # five characters do not fit the bucket
     assert found["character_lengths"].tolist() == [4, 3]
     assert found["frames"][:, 0, 0].tolist() == [7.0, 1.0]
+
+
+def test_a_teachers_frames_come_with_the_recordings_and_parts_they_are_of() -> None:
+    examples = [example(100, name="a"), example(64, name="b"), example(64, name="unheard")]
+    stored = {e.utterance.id: np.zeros((e.frames, 2), np.float32) for e in examples}
+    teacher = Teacher(FeatureCache(np.arange(50, dtype=np.float16)[:, None], {"a": (0, 25), "b": (25, 16)}))
+    spliced = example(48, name="a"), np.zeros((48, 2), np.float32), (Part("b", 16, 32), Part("a", 32, 64))
+
+    def splice(original: Example, rng: np.random.Generator) -> tuple[Example, np.ndarray, tuple[Part, ...]] | None:
+        return spliced if original.utterance.id == "b" else None
+
+    def played(frames: np.ndarray, speed: float, rng: np.random.Generator) -> np.ndarray:
+        return frames[: round(len(frames) / speed)]
+
+    batch = PlannedBatch(Bucket(128, 3, 26, 11), ((0, 2.0), (1, 1.0), (2, 1.0)))
+    rng = np.random.default_rng(0)
+    found = assemble(batch, examples, stored.__getitem__, 0.0, rng, played, splice, teacher=teacher)
+    assert found["teacher"].shape == (3, 16, 2)
+    assert found["teacher"][0, :7, 0].tolist() == [1, 5, 9, 13, 17, 21, 0]
+    assert found["teacher"][1, :7, 0].tolist() == [29, 31, 8, 10, 12, 14, 0]
+    assert found["teacher_counts"].sum(axis=1).tolist() == [6, 6, 0]

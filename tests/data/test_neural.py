@@ -32,7 +32,7 @@ class Session:
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     made = Session()
-    monkeypatch.setattr(neural, "_session", lambda path: made)
+    monkeypatch.setattr(neural, "open_model", lambda path: made)
     return made
 
 
@@ -137,7 +137,7 @@ def test_what_is_missing_is_told(models: Path, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(SynthesisError, match=r"expected a folder of the voice's models, got none"):
         spoken(Voice("piper", "joe"), tmp_path)
     with pytest.raises(SynthesisError, match=r"kokoro:af_no: FileNotFoundError: .*af_no.bin"):
-        monkeypatch.setattr(neural, "_session", lambda path: Session())
+        monkeypatch.setattr(neural, "open_model", lambda path: Session())
         spoken(Voice("kokoro", "af_no", models), tmp_path)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(SynthesisError, match=r'onnxruntime is not installed: pip install "earshot\[voices\]"'):
@@ -153,7 +153,7 @@ def test_a_broken_model_is_named(models: Path, tmp_path: Path) -> None:
 def test_no_speech_is_an_error(
     samples: int, value: float, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neural, "_session", lambda path: Session(samples, value))
+    monkeypatch.setattr(neural, "open_model", lambda path: Session(samples, value))
     with pytest.raises(SynthesisError, match=rf"kokoro:af_sky: expected speech, got {samples * 2 // 3} samples"):
         spoken(Voice("kokoro", "af_sky", models), tmp_path)
 

@@ -16,7 +16,11 @@ from asr.errors import CheckpointError, ConfigError
 from asr.model_folder import load_model
 from asr.training.checkpoint import checkpoint_path, checkpoint_steps, load_arrays, part, save_arrays, weights_of
 from asr.training.config import TrainConfig
+from asr.training.corpus import FEATURE_SETTINGS
+from asr.training.export import export_run
 from asr.training.trainer import Trainer
+from data.cache import open_cache, write_cache
+from data.manifest import read_manifest
 
 STEPS = 300  # of the toy configuration, with checkpoints every 130 and evaluations every 100
 
@@ -208,6 +212,38 @@ def test_two_copies_of_phonemes_are_trained_side_by_side(
     assert [float(row["consistency"]) > 0 for row in trained] == [True, True]
     assert float(rows(tmp_path / "dev.csv")[0]["transducer"]) < 0.4
     assert load_arrays(checkpoint_path(tmp_path, 4))[0]["weights/characters/kernel"].shape[1] == 6
+
+
+def test_a_teacher_is_learnt_from_and_not_exported(
+    toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, finished: Path
+) -> None:
+    """Of a teacher whose frames are what the recordings sound like, the loss falls; half of them it did not hear."""
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    features = open_cache(tmp_path / "cache", FEATURE_SETTINGS)
+    assert features is not None
+    heard = [u for u in read_manifest(toy / "manifest.jsonl", splits=["train"])][::2]
+    frames = [((features[u.id][::4, ::8] + 6) / 4).astype(np.float16) for u in heard]
+    write_cache(heard, frames, tmp_path / "said", "log-mel", bins=10)
+    changed = make_config(
+        data={"teacher": str(tmp_path / "said")},
+        loss={"teacher": 5.0, "text_first_steps": 0},
+        schedule={"steps": 60, "evaluate_steps": 60, "log_steps": 20, "parts": 2},
+    )
+    Trainer(dataclasses.replace(changed, start_from=str(checkpoint_path(finished, STEPS))), toy, tmp_path).train()
+    errors = [float(row["teacher"]) for row in rows(tmp_path / "train.csv")]
+    assert errors[-1] < 0.6 * errors[0]
+    assert float(rows(tmp_path / "dev.csv")[0]["transducer"]) < 0.4
+    assert load_arrays(checkpoint_path(tmp_path, 60))[0]["weights/teacher/kernel"].shape[1] == 20
+    export_run(tmp_path, tmp_path / "model")
+    assert not any("teacher" in v.path for v in load_model(tmp_path / "model")[0].variables)
+
+
+@pytest.mark.parametrize(("data", "loss"), [({"teacher": "folder"}, {}), ({}, {"teacher": 1.0})])
+def test_a_teacher_has_a_folder_and_a_weight(make_config: Callable[..., TrainConfig], data: dict, loss: dict) -> None:
+    with pytest.raises(
+        ConfigError, match=r"teacher: expected a folder \(data\) and a weight \(loss\), got one of them"
+    ):
+        make_config(data=data, loss=loss)
 
 
 def test_consistency_needs_the_wordpieces_of_a_transducer(make_config: Callable[..., TrainConfig]) -> None:

@@ -73,6 +73,23 @@ def test_pairs_are_copies_in_adjacent_rows(make_model: Callable, batch: Batch) -
     assert "consistency" not in losses(make_model(0), twice, heads=("characters",), paired=True)
 
 
+def test_the_encoders_frames_tell_a_teachers(tiny: ModelConfig, randomised: Callable, batch: Batch) -> None:
+    """The loss is the squared error per frame that the teacher says anything of, wherever those frames are."""
+    model = Transducer(tiny, teacher_width=6)
+    randomised(model, 0)
+    frames, lengths = ops.convert_to_tensor(batch["frames"]), ops.convert_to_tensor(batch["frame_lengths"])
+    said = np.asarray(model.teacher(model(frames, -(-lengths // 64) * 64, chunk=8)[1]))
+    counts = np.zeros((3, 16), np.float32)
+    counts[0, 2:5] = counts[2, 1] = 1.0
+    taught = batch | {"teacher": said + 0.5, "teacher_counts": counts}
+    found = losses(model, taught)
+    assert list(found) == ["characters", "pieces", "teacher", "transducer"]
+    assert found["teacher"] == pytest.approx(0.25, rel=1e-4)
+    taught["teacher"] = np.where(counts[..., None] > 0, said, 9.0)
+    assert losses(model, taught)["teacher"] == pytest.approx(0.0, abs=1e-6)
+    assert losses(model, taught | {"teacher_counts": np.zeros_like(counts)})["teacher"] == 0.0
+
+
 @OPTIONS
 def test_padding_of_labels_changes_nothing(options: dict[str, Any], make_model: Callable, batch: Batch) -> None:
     padded = dict(batch)
