@@ -129,7 +129,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Write a whole report into this folder, or go on with it: every split, chunk size (--chunk-ms may be"
-            " repeated; default: all five) and decoder (--beam likewise; default: 1 and 8), and the first split under"
+            " repeated; default: all five) and decoder (--beam likewise; default: 1 and 16), and the first split under"
             " conditions."
         ),
     ] = None,

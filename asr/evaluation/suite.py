@@ -25,7 +25,7 @@ from data.manifest import Utterance, read_manifest
 from data.text import normalise
 
 CHUNKS = (160, 320, 640, 1280, OFFLINE_MS)
-BEAMS = (1, 8)
+BEAMS = (1, 16)
 CONDITION_CHUNK_MS = 640
 TAIL_MS = 2000  # of silence after each utterance, in which its end is to be noticed
 

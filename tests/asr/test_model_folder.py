@@ -63,7 +63,7 @@ def test_a_folder_names_its_beam(saved: Path, tiny: ModelConfig, make_model: Cal
 
 
 def test_the_bundled_model_is_searched_with_a_beam() -> None:
-    assert default_beam(module.bundled_model()) == 8
+    assert default_beam(module.bundled_model()) == 16
 
 
 @pytest.mark.parametrize(
