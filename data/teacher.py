@@ -94,7 +94,8 @@ def read_teacher(folder: Path) -> Teacher:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileNotFoundError(f"{folder}: expected a teacher's frames, as asr-data teach writes them") from error
     frames = open_cache(folder, settings)
-    assert frames is not None
+    if frames is None:
+        raise FileNotFoundError(f"{folder}: expected a teacher's frames, as asr-data teach writes them")
     return Teacher(frames)
 
 
@@ -131,7 +132,10 @@ class OnnxEncoder:
         if len(samples) < 16 * (self.first_ms + 3 * self.step_ms):  # too short for its convolutions
             own = np.zeros((0, session.get_outputs()[0].shape[2]), np.float32)
         else:
-            own = session.run(None, {session.get_inputs()[0].name: samples[None]})[0][0]
+            try:
+                own = session.run(None, {session.get_inputs()[0].name: samples[None]})[0][0]
+            except Exception as error:  # ONNX Runtime's own classes have no other base
+                raise ValueError(f"{path}: expected a recording that {self.path.name} can hear, got {error}") from error
         count = -(-len(samples) // SAMPLES_PER_FRAME)
         return at_student_times(own, self.first_ms, self.step_ms, count).astype(np.float16)
 
@@ -144,7 +148,8 @@ def _open(path: Path) -> Any:
     except Exception as error:  # ONNX Runtime's own classes have no other base
         raise ValueError(f"{path}: expected an encoder as ONNX or ORT, got {error}") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 2 or len(outputs[0].shape) != 3:
+    fits = len(inputs) == 1 and len(inputs[0].shape) == 2 and len(outputs[0].shape) == 3
+    if not fits or not isinstance(outputs[0].shape[2], int):
         shapes = f"{[i.shape for i in inputs]} to {[o.shape for o in outputs]}"
         raise ValueError(f"{path}: expected an encoder of [batch, samples] to [batch, frames, width], got {shapes}")
     return session
@@ -223,19 +228,22 @@ def teach(
         Share of the variance of the teacher's frames that the components keep.
 
     Raises:
-        ValueError: if the recordings have fewer frames, or the encoder's are narrower, than `width`; and as
-            `OnnxEncoder.frames`.
+        ValueError: if the encoder's frames are narrower than `width`, or there are fewer; and as `OnnxEncoder.frames`.
     """
     whole = folder / "whole"  # all numbers of all frames: more than fits the memory
     bins = int(_open(encoder.path).get_outputs()[0].shape[2])
     settings = f"{encoder.path.name}, frames from {encoder.first_ms} ms every {encoder.step_ms} ms"
-    said = write_cache(utterances, _heard(utterances, encoder, jobs), whole, settings, bins=bins, progress=progress)
-    sample = said.frames[:: max(1, len(said.frames) // FIT_FRAMES)]
-    components, kept = principal(np.asarray(sample, np.float32), width)
-    reduced = (components(said[u.id]).astype(np.float16) for u in utterances)
-    write_cache(utterances, reduced, folder, f"{settings}, {width} components", bins=width)
-    shutil.rmtree(whole)
-    return kept
+    if width > bins:
+        raise ValueError(f"components: expected at most {bins}, the numbers in a frame of {encoder.path}, got {width}")
+    try:
+        said = write_cache(utterances, _heard(utterances, encoder, jobs), whole, settings, bins=bins, progress=progress)
+        sample = said.frames[:: -(-len(said.frames) // FIT_FRAMES) or 1]
+        components, kept = principal(np.asarray(sample, np.float32), width)
+        reduced = (components(said[u.id]).astype(np.float16) for u in utterances)
+        write_cache(utterances, reduced, folder, f"{settings}, {width} components", bins=width)
+        return kept
+    finally:
+        shutil.rmtree(whole, ignore_errors=True)
 
 
 def _heard(utterances: Sequence[Utterance], encoder: OnnxEncoder, jobs: int) -> Iterable[NDArray[np.float16]]:

@@ -110,8 +110,20 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     splice = _splice(config, base, run, train, cache, tokenizer, spelling)
     text = _text(config, base, train, tokenizer) if config.loss.text else None
     noises = [cache[u.id] for u in noise]
-    teacher = read_teacher(base / data.teacher) if data.teacher else None
+    teacher = _teacher(base / data.teacher, train) if data.teacher else None
     return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, spelling, splice, text, teacher)
+
+
+def _teacher(folder: Path, train: Sequence[Utterance]) -> Teacher:
+    """What a teacher says of the training recordings, or of some of them."""
+    teacher = read_teacher(folder)
+    heard = sum(teacher.frames.holds(u) for u in train)
+    log.info("teacher: heard %d of %d recordings", heard, len(train))
+    if not heard:
+        raise ConfigError(
+            f"teacher: expected frames of some of {len(train)} training recordings in {folder}, found none"
+        )
+    return teacher
 
 
 def _splice(

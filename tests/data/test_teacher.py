@@ -134,7 +134,11 @@ def test_the_command_says_what_is_kept(
     asked = ["teach", tmp_path / "m.jsonl", "-o", tmp_path / "frames", "--encoder", tmp_path / "e.onnx", "-j", 1]
     for options, status, expected in (
         (["--components", 2], 0, f"Wrote frames of 3 recordings to {tmp_path / 'frames'}: 100 % of their variance.\n"),
-        (["--components", 4], 1, "error: expected at least 4 frames and numbers in each, got [75, 3]\n"),
+        (
+            ["--components", 4],
+            1,
+            f"error: components: expected at most 3, the numbers in a frame of {tmp_path / 'e.onnx'}, got 4\n",
+        ),
         (
             ["--step-ms", 0],
             1,

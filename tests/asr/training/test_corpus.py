@@ -148,7 +148,8 @@ def test_some_examples_give_way_to_spliced_ones(load: Callable[..., Corpus], mon
     made = [found.splice(found.train[2], rng) for _ in range(60)]
     assert 15 < sum(m is not None for m in made) < 45
     words = {word for text in TEXTS if text for word in text.split()}
-    for example, frames in filter(None, made):
+    for example, frames, parts in filter(None, made):
+        assert sum(part.stop - part.start for part in parts) == len(frames)
         assert set(example.utterance.transcript.split()) <= words
         assert found.tokenizer.decode(example.pieces) == example.utterance.transcript
         assert example.frames == len(frames) == 12 * len(example.utterance.transcript.split())

@@ -236,6 +236,10 @@ def test_a_teacher_is_learnt_from_and_not_exported(
     assert load_arrays(checkpoint_path(tmp_path, 60))[0]["weights/teacher/kernel"].shape[1] == 20
     export_run(tmp_path, tmp_path / "model")
     assert not any("teacher" in v.path for v in load_model(tmp_path / "model")[0].variables)
+    unheard = read_manifest(toy / "manifest.jsonl", splits=["dev"])[:1]
+    write_cache(unheard, frames[:1], tmp_path / "said", "log-mel", bins=10)
+    with pytest.raises(ConfigError, match="teacher: expected frames of some of 120 training recordings in"):
+        Trainer(changed, toy, tmp_path / "other")
 
 
 @pytest.mark.parametrize(("data", "loss"), [({"teacher": "folder"}, {}), ({}, {"teacher": 1.0})])
