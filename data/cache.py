@@ -6,6 +6,7 @@ recordings that have changed is rebuilt and never silently used.
 """
 
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -45,13 +46,13 @@ class FeatureCache:
         return self.stamps.get(utterance.id) == _stamp(utterance.audio)
 
 
-def open_cache(folder: Path, settings: str) -> FeatureCache | None:
-    """The cache in a folder, or None if there is none made with these settings."""
+def open_cache(folder: Path, settings: str | None) -> FeatureCache | None:
+    """The cache in a folder, or None if there is none made with these settings; settings of None: any will do."""
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    if index.get("settings") != settings or "stamps" not in index:
+    if not isinstance(index, dict) or "stamps" not in index or settings not in (None, index.get("settings")):
         return None
     frames = np.memmap(folder / index["file"], np.float16, "r").reshape(-1, index["bins"])
     spans, stamps = (
@@ -88,7 +89,7 @@ def build_cache(
     if cache is not None and all(cache.holds(u) for u in utterances):
         return cache
     return write_cache(
-        utterances, _featurised(utterances, featurise, jobs), folder, settings, bins=bins, progress=progress
+        utterances, featurised(utterances, featurise, jobs), folder, settings, bins=bins, progress=progress
     )
 
 
@@ -158,10 +159,13 @@ class _Half:
         return self.featurise(Path(path)).astype(np.float16)
 
 
-def _featurised(utterances: Sequence[Utterance], featurise: Featurise, jobs: int) -> Iterable[NDArray[np.float16]]:
+def featurised(
+    utterances: Sequence[Utterance], featurise: Featurise, jobs: int, start: str | None = None
+) -> Iterable[NDArray[np.float16]]:
+    """Frames of each utterance in half precision, by so many processes, started in this way of `multiprocessing`."""
     paths = [u.audio for u in utterances]
     if jobs <= 1:
         yield from map(_Half(featurise), paths)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(start)) as pool:
         yield from pool.map(_Half(featurise), paths, chunksize=16)

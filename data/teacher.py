@@ -9,11 +9,8 @@ Frames are reduced to their principal components and brought to the student's ti
 of its encoder frames of 80 ms.
 """
 
-import json
-import multiprocessing
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.audio import load_audio
-from data.cache import FeatureCache, open_cache, write_cache
+from data.cache import FeatureCache, featurised, open_cache, write_cache
 from data.manifest import Utterance
 from data.onnx import open_model
 from data.programs import SynthesisError
@@ -89,11 +86,7 @@ def read_teacher(folder: Path) -> Teacher:
     Raises:
         FileNotFoundError: if there are none.
     """
-    try:
-        settings = json.loads((folder / "index.json").read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileNotFoundError(f"{folder}: expected a teacher's frames, as asr-data teach writes them") from error
-    frames = open_cache(folder, settings)
+    frames = open_cache(folder, None)
     if frames is None:
         raise FileNotFoundError(f"{folder}: expected a teacher's frames, as asr-data teach writes them")
     return Teacher(frames)
@@ -119,8 +112,8 @@ class OnnxEncoder:
             got = f"first_ms {self.first_ms}, step_ms {self.step_ms}"
             raise ValueError(f"expected a step above 0 ms and a first middle of at least 0 ms, got {got}")
 
-    def frames(self, path: str) -> NDArray[np.float16]:
-        """What it says of an audio file, at the student's times: [t, width], half precision.
+    def frames(self, path: Path) -> Array:
+        """What it says of an audio file, at the student's times: [t, width].
 
         Raises:
             AudioError: if the file cannot be read.
@@ -137,7 +130,7 @@ class OnnxEncoder:
             except Exception as error:  # ONNX Runtime's own classes have no other base
                 raise ValueError(f"{path}: expected a recording that {self.path.name} can hear, got {error}") from error
         count = -(-len(samples) // SAMPLES_PER_FRAME)
-        return at_student_times(own, self.first_ms, self.step_ms, count).astype(np.float16)
+        return at_student_times(own, self.first_ms, self.step_ms, count)
 
 
 def _open(path: Path) -> Any:
@@ -236,7 +229,9 @@ def teach(
     if width > bins:
         raise ValueError(f"components: expected at most {bins}, the numbers in a frame of {encoder.path}, got {width}")
     try:
-        said = write_cache(utterances, _heard(utterances, encoder, jobs), whole, settings, bins=bins, progress=progress)
+        # Not forked: a copy of ONNX Runtime's threads would hang.
+        heard = featurised(utterances, encoder.frames, jobs, "spawn")
+        said = write_cache(utterances, heard, whole, settings, bins=bins, progress=progress)
         sample = said.frames[:: -(-len(said.frames) // FIT_FRAMES) or 1]
         components, kept = principal(np.asarray(sample, np.float32), width)
         reduced = (components(said[u.id]).astype(np.float16) for u in utterances)
@@ -244,13 +239,3 @@ def teach(
         return kept
     finally:
         shutil.rmtree(whole, ignore_errors=True)
-
-
-def _heard(utterances: Sequence[Utterance], encoder: OnnxEncoder, jobs: int) -> Iterable[NDArray[np.float16]]:
-    paths = [u.audio for u in utterances]
-    if jobs <= 1:
-        yield from map(encoder.frames, paths)
-        return
-    # Not forked: a copy of onnxruntime's threads would hang.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(encoder.frames, paths, chunksize=8)

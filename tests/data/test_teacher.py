@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import hibari
 import numpy as np
 import pytest
 import soundfile
@@ -120,9 +121,8 @@ def test_recordings_are_heard_and_read_again(recordings: list[Utterance], tmp_pa
     first, counts = said.targets([Part("a", 0, 100)], 1.0, 100)
     assert counts.sum() == 12 and said.width == 4
     whole = said.targets([Part("b", 0, 200)], 1.0, 200)[0]
-    np.testing.assert_allclose(
-        first[:, ::2].argsort(axis=0)[:, 0], np.arange(12)[:: int(np.sign(first[1, 0] - first[0, 0]))]
-    )
+    steps = np.diff(first[:, 0])
+    assert np.all(steps > 0) or np.all(steps < 0)  # ever louder
     assert np.abs(whole).max() > np.abs(first).max()
     assert sorted(p.suffix for p in (tmp_path / "frames").iterdir()) == [".f16", ".json"]  # nothing of all numbers
 
@@ -154,9 +154,9 @@ def test_the_command_says_what_is_kept(
 
 
 def test_what_is_no_encoder_is_named(tmp_path: Path) -> None:
-    hibari = Path(pytest.importorskip("hibari").__file__).parent / "assets" / "hibari.onnx"
+    other = Path(hibari.__file__).parent / "assets" / "hibari.onnx"
     with pytest.raises(ValueError, match=r"hibari\.onnx: expected an encoder of \[batch, samples\] to \[batch, frames"):
-        teaching._open(hibari)
+        teaching._open(other)
     (tmp_path / "x.onnx").write_bytes(b"text")
     with pytest.raises(ValueError, match=r"x\.onnx: expected an encoder as ONNX or ORT, got"):
         teaching._open(tmp_path / "x.onnx")
