@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from asr.engine_kind import MAX_BEAM, EngineKind
+from asr.engine_kind import MAX_BEAM, PHONETIC, EngineKind
 from asr.quick_start import quick_start
 
 app = typer.Typer(
@@ -53,7 +53,12 @@ EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What compute
 
 BeamOption = Annotated[
     int | None,
-    typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; 1: greedy; default: the model's."),
+    typer.Option(
+        "--beam",
+        min=PHONETIC,
+        max=MAX_BEAM,
+        help="Hypotheses of the search; 1: greedy; 0: the phonetic search; default: the model's.",
+    ),
 ]
 LmWeightOption = Annotated[
     float | None,
@@ -120,7 +125,12 @@ def evaluate(
     batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
     beam: Annotated[
         list[int] | None,
-        typer.Option("--beam", min=1, max=MAX_BEAM, help="Hypotheses of the search; 1: greedy; default: the model's."),
+        typer.Option(
+            "--beam",
+            min=PHONETIC,
+            max=MAX_BEAM,
+            help="Hypotheses of the search; 1: greedy; 0: the phonetic search; default: the model's.",
+        ),
     ] = None,
     lm_weight: LmWeightOption = None,
     ilm_weight: IlmWeightOption = None,
@@ -259,6 +269,22 @@ def train_words(
     from asr.language.word_command import train_words_command
 
     print(train_words_command(texts, model, min_count, bigram_gain, trigram_gain))
+
+
+@app.command()
+def lexicon(
+    model: Annotated[Path, typer.Argument(help="Model folder with a phoneme head and words.npz.")],
+    pronunciations: Annotated[
+        Path | None, typer.Option(help="JSON of words' phonemes, as asr-data pronounce writes it.")
+    ] = None,
+    voice: Annotated[
+        str, typer.Option(help="Of espeak-ng, for words not listed there; empty: leave them out.")
+    ] = "en-us",
+) -> None:
+    """Writes how a model's words are pronounced, for the phonetic search."""
+    from asr.language.lexicon_command import lexicon_command
+
+    print(lexicon_command(model, pronunciations, voice))
 
 
 @app.command()

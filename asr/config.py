@@ -69,6 +69,7 @@ class ModelConfig:
         joint_dim: Width of the joint's hidden layer.
         vocabulary: V, wordpieces.
         characters: Symbols of the character CTC head, without its blank.
+        phonemes: P, symbols of the phoneme CTC head at 40 ms, without its blank; 0: there is no such head.
         context_feedback: Whether the predictor also sees the context each label was emitted with, as in the original
             paper; such a model is trained with the objective "viterbi" only.
         attention: How the block joint attends: one of `BLOCK_ATTENTIONS`.
@@ -97,6 +98,7 @@ class ModelConfig:
     joint_dim: int = 256
     vocabulary: int = 256
     characters: int = 28
+    phonemes: int = 0
     context_feedback: bool = False
     attention: str = "multi_head"
     encoder_attention: str = "windowed"
@@ -110,10 +112,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        sizes = [f.name for f in dataclasses.fields(self) if f.type is int and f.name != "lookahead_frames"]
-        _positive(self, *sizes)
-        if self.lookahead_frames < 0:
-            raise ConfigError(f"lookahead_frames: expected 0 or more, got {self.lookahead_frames}")
+        may_be_none = ("lookahead_frames", "phonemes")
+        _positive(self, *(f.name for f in dataclasses.fields(self) if f.type is int and f.name not in may_be_none))
+        for name in may_be_none:
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         _fraction(self, "dropout", "drop_path", "label_dropout", "label_noise")
         if self.dim % (2 * self.heads):
             raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")

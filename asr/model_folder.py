@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from asr.config import ModelConfig, from_dict
 from asr.decoding.words import WordRule
-from asr.engine_kind import MAX_BEAM
+from asr.engine_kind import MAX_BEAM, PHONETIC
 from asr.errors import CheckpointError, ConfigError
+from asr.language.config import PhoneticWeights
 from asr.tokenizer import Tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ class Decoding:
     """How a model is decoded unless told otherwise: `decoding` in its config.json.
 
     Attributes:
-        beam: Hypotheses of the search; 1: greedy.
+        beam: Hypotheses of the search; 1: greedy; 0: the phonetic search.
         ctc_weight: In a beam search, of the log-probability that the wordpiece CTC head gives each hypothesis.
         lm_weight: Of the folder's language model; None: as stored with it.
         ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored with the language model.
         label_bonus: Added for each label, with the language model; None: as stored with it.
+        phonetic: Weights of the phonetic search.
     """
 
     beam: int = 1
@@ -41,11 +43,12 @@ class Decoding:
     lm_weight: float | None = None
     ilm_weight: float | None = None
     label_bonus: float | None = None
+    phonetic: PhoneticWeights = field(default_factory=PhoneticWeights)
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a beam or a weight that cannot be served."""
-        if not 1 <= self.beam <= MAX_BEAM:
-            raise ConfigError(f"beam: expected 1 to {MAX_BEAM}, got {self.beam}")
+        if not PHONETIC <= self.beam <= MAX_BEAM:
+            raise ConfigError(f"beam: expected {PHONETIC} to {MAX_BEAM}, got {self.beam}")
         for name in ("ctc_weight", "lm_weight", "ilm_weight", "label_bonus"):
             weight = getattr(self, name)
             if weight is not None and not 0.0 <= weight < float("inf"):

@@ -30,6 +30,7 @@ class Example:
         characters: Symbols for the character CTC head.
         pieces: Wordpieces.
         places: Share of the text said at the middle of each wordpiece, in [0, 1].
+        phonemes: Symbols for the phoneme CTC head; None: there is no such head.
     """
 
     utterance: Utterance
@@ -37,6 +38,7 @@ class Example:
     characters: tuple[int, ...]
     pieces: tuple[int, ...]
     places: tuple[float, ...]
+    phonemes: tuple[int, ...] | None = None
 
 
 # An example that takes another's place, its frames, and where they are from.
@@ -54,7 +56,7 @@ class Bucket:
     Attributes:
         frames: T, log-mel frames.
         size: B, utterances.
-        characters: Most character symbols.
+        characters: Most character symbols, and most phonemes: a word rarely has more of them than letters.
         pieces: Most wordpieces.
     """
 
@@ -101,13 +103,14 @@ def _nearest_fit(
 def _bucket_of(example: Example, factor: float, buckets: Sequence[Bucket]) -> int | None:
     frames = round(example.frames / factor)
     for i, bucket in enumerate(buckets):
-        if (
-            frames <= bucket.frames
-            and len(example.characters) <= bucket.characters
-            and len(example.pieces) <= bucket.pieces
-        ):
+        if frames <= bucket.frames and _labels_fit(example, bucket):
             return i
     return None
+
+
+def _labels_fit(example: Example, bucket: Bucket) -> bool:
+    symbols = max(len(example.characters), len(example.phonemes or ()))
+    return symbols <= bucket.characters and len(example.pieces) <= bucket.pieces
 
 
 def plan_epoch(
@@ -181,8 +184,9 @@ def assemble(
 
     Returns:
         frames [B, T, bins] float32, frame_lengths [B], characters [B, Uc], character_lengths [B], pieces [B, Up],
-        piece_lengths [B], all int32; piece_places [B, Up] float32; with a teacher teacher [B, T / 8, 2 D] and
-        teacher_counts [B, T / 8], 1 where it says something, float32.
+        piece_lengths [B], all int32; piece_places [B, Up] float32; where examples have phonemes, phonemes [B, Uc] and
+        phoneme_lengths [B] int32; with a teacher teacher [B, T / 8, 2 D] and teacher_counts [B, T / 8], 1 where it says
+        something, float32.
     """
     bucket, size = planned.bucket, len(planned.members) * views
     batch: dict[str, NDArray[Any]] = {
@@ -193,6 +197,9 @@ def assemble(
         "piece_lengths": np.zeros(size, np.int32),
         "piece_places": np.ones((size, bucket.pieces), np.float32),
     }
+    if any(examples[index].phonemes is not None for index, _ in planned.members):
+        batch["phonemes"] = np.zeros((size, bucket.characters), np.int32)
+        batch["phoneme_lengths"] = np.zeros(size, np.int32)
     if teacher is not None:
         batch["teacher"] = np.zeros((size, bucket.frames // teacher.step, teacher.width), np.float32)
         batch["teacher_counts"] = np.zeros((size, bucket.frames // teacher.step), np.float32)
@@ -204,13 +211,16 @@ def assemble(
                 batch["frames"] = np.full((size, bucket.frames, x.shape[1]), fill, np.float32)
             batch["frames"][row, : len(x)] = x
             batch["frame_lengths"][row] = len(x)
-            for name, labels in (("character", example.characters), ("piece", example.pieces)):
+            said = {"character": example.characters, "piece": example.pieces, "phoneme": example.phonemes}
+            for name, labels in said.items():
+                if labels is None:
+                    continue
                 batch[f"{name}s"][row, : len(labels)] = labels
                 batch[f"{name}_lengths"][row] = len(labels)
             batch["piece_places"][row, : len(example.places)] = example.places
             if teacher is not None:
-                said, counts = teacher.targets(parts, factor, len(x))
-                batch["teacher"][row, : len(said)], batch["teacher_counts"][row, : len(said)] = said, counts
+                heard, counts = teacher.targets(parts, factor, len(x))
+                batch["teacher"][row, : len(heard)], batch["teacher_counts"][row, : len(heard)] = heard, counts
     return batch
 
 
@@ -223,7 +233,7 @@ def _spliced(
 ) -> tuple[Example, Frames, tuple[Part, ...]]:
     """What is taken in an example's place, if its labels fit the bucket, or else itself; frames and their source."""
     other = splice(example, rng)
-    if other and len(other[0].characters) <= bucket.characters and len(other[0].pieces) <= bucket.pieces:
+    if other and _labels_fit(other[0], bucket):
         return other
     frames = features(example.utterance.id)
     return example, frames, (Part(example.utterance.id, 0, len(frames)),)

@@ -116,16 +116,25 @@ def synthesize_command(
 def pronounce(
     manifest: Annotated[Path, typer.Argument(help="Manifest whose words are pronounced, of all splits.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")],
+    words: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Text file of further words, one a line, as of a lexicon."),
+    ] = None,
     voice: Annotated[str, typer.Option(help="Of espeak-ng, whose accent it is.")] = "en-us",
 ) -> None:
-    """Write the phonemes of a manifest's words, for `pronunciations` of a training run."""
-    words = {word for u in read_manifest(manifest) for word in (u.text or "").split()}
-    if not words:
+    """Write the phonemes of a manifest's words, for `pronunciations` of a training run.
+
+    A word may have more than one pronunciation: training takes the first, decoding all.
+    """
+    wanted = {word for u in read_manifest(manifest) for word in (u.text or "").split()}
+    if not wanted:
         raise ManifestError(f"{manifest}: expected transcribed utterances, found none")
-    found = pronunciations(words, voice)
+    if words:
+        wanted |= set(words.read_text(encoding="utf-8").split())
+    found = pronunciations(wanted, voice)
     write_pronunciations(output, found)
-    phonemes = {phoneme for units in found.values() for phoneme in units}
-    typer.echo(f"Wrote {len(found)} words to {output}: {len(phonemes)} phonemes, so characters = {len(phonemes) + 1}.")
+    phonemes = {phoneme for said in found.values() for one in said for phoneme in one}
+    typer.echo(f"Wrote {len(found)} words to {output}: {len(phonemes)} phonemes, so phonemes = {len(phonemes)}.")
 
 
 @app.command(name="teach")

@@ -1,20 +1,25 @@
-"""Phonemes of words as espeak-ng pronounces them, for the lower CTC head of a model in training.
+"""Phonemes of words as espeak-ng pronounces them, for the phoneme CTC head of a model.
 
 Spelling is a code of its own, which a model that hears few hours learns slowly; phonemes are what it hears.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from data.english import in_sentences
 from data.programs import SynthesisError, ipa, program
 
 BATCH = 500  # words a call
+_ENGLISH = re.compile(r"en\b")  # en, en-us, en-gb-scotland, en-us+f3
 _STRESS = str.maketrans("", "", "ˈˌ")
 
 
-def pronunciations(words: Iterable[str], voice: str = "en-us") -> dict[str, list[str]]:
-    """Phonemes of each word spoken alone, in the International Phonetic Alphabet, without stress.
+def pronunciations(words: Iterable[str], voice: str = "en-us") -> dict[str, list[list[str]]]:
+    """Pronunciations of each word in the International Phonetic Alphabet, without stress: that of the word alone.
+
+    In an English voice by the symbols of `data.english`, the usual pronunciation first.
 
     Args:
         words: Normalised words; each is asked for once.
@@ -35,7 +40,7 @@ def pronunciations(words: Iterable[str], voice: str = "en-us") -> dict[str, list
     silent = [word for word, phonemes in found.items() if not phonemes]
     if silent:
         raise SynthesisError(f"espeak-ng:{voice}: expected phonemes of every word, got none of {silent[0]!r}")
-    return found
+    return {word: in_sentences(word, said) if _ENGLISH.match(voice) else [said] for word, said in found.items()}
 
 
 def _lines(words: Sequence[str], voice: str) -> list[str]:
@@ -47,9 +52,13 @@ def _phonemes(line: str) -> list[str]:
     return [p for p in line.translate(_STRESS).replace(" ", "_").split("_") if p]
 
 
-def write_pronunciations(path: Path, found: dict[str, list[str]]) -> None:
-    """Writes JSON, a word a line, as `data.pronunciations` of a training run reads it."""
-    lines = ",\n".join(f"{json.dumps(word)}: {json.dumps(p, ensure_ascii=False)}" for word, p in found.items())
+def write_pronunciations(path: Path, found: Mapping[str, Sequence[Sequence[str]]]) -> None:
+    """Writes JSON, a word a line in order, as `data.pronunciations` of a training run reads it.
+
+    A word has a list of phonemes, or, of several pronunciations, a list of such lists.
+    """
+    values = {word: said[0] if len(said) == 1 else said for word, said in sorted(found.items())}
+    lines = ",\n".join(f"{json.dumps(word)}: {json.dumps(said, ensure_ascii=False)}" for word, said in values.items())
     partial = path.with_name(f"{path.name}.tmp")
     partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
     partial.replace(path)

@@ -47,7 +47,7 @@ def serve(
     batch: Annotated[int, option("Most streams computed at a time, per process.", "batch")] = Settings.batch,
     engine: Annotated[EngineKind, option("What computes: docs/engines.md.", "engine")] = Settings.engine,
     beam: Annotated[
-        int | None, option("Hypotheses of the search; 1: greedy; default: the model's.", "beam")
+        int | None, option("Hypotheses of the search; 1: greedy; 0: the phonetic search; default: the model's.", "beam")
     ] = Settings.beam,
     log_format: Annotated[LogFormat, option("For machines or for people.", "log-format")] = Settings.log_format,
     auth_tokens_file: Annotated[

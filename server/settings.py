@@ -5,7 +5,7 @@ from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 
-from asr.engine_kind import MAX_BEAM, EngineKind
+from asr.engine_kind import MAX_BEAM, PHONETIC, EngineKind
 from server.session import Limits
 
 
@@ -31,7 +31,7 @@ class Settings:
         workers: Inference worker processes.
         batch: Streams computed at a time, at most, in each worker.
         engine: What computes the steps.
-        beam: Hypotheses of the search; 1: greedy; None: as the model folder says.
+        beam: Hypotheses of the search; 1: greedy; 0: the phonetic search; None: as the model folder says.
         auth_tokens_file: File of the tokens that are admitted (see `server.app.auth`); without it everybody is.
         streams_per_token: Sessions that one token may have at a time; 0 for no limit but `max_streams`.
         origins: Origins of browser pages that are admitted, "*" for all; when empty, the server's own.
@@ -116,7 +116,7 @@ class Settings:
         _check_int("workers", self.workers, 1, 256)
         _check_int("batch", self.batch, 1, 4096)
         if self.beam is not None:
-            _check_int("beam", self.beam, 1, MAX_BEAM)
+            _check_int("beam", self.beam, PHONETIC, MAX_BEAM)
         _check_int("streams_per_token", self.streams_per_token, 0, 100_000)
         _check_int("events", self.events, 16, 1_000_000)
         _check_int("frame_bytes", self.frame_bytes, 1024, 64 * 1024 * 1024)

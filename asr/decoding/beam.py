@@ -8,6 +8,7 @@ Letters: B streams, K hypotheses of each, W encoder frames per block, L = lookba
 H heads, P predictor width, V vocabulary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from keras import ops
 from asr.decoding import ctc
 from asr.decoding.ctc import NEVER
 from asr.decoding.greedy import OF_LABELS, block_window, labels_limit
+from asr.decoding.heads import Head, frames_of
+from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.phrases import PhraseTables, PhraseWords, after, biased
 from asr.transducer.model import Transducer
 
@@ -93,12 +96,12 @@ class BeamSearch:
         self.constants = [model.predictor.projected()]
         self._advance = partial(model.predictor.step, projected=self.constants[0])
 
-    def frames(self, encoded: Any) -> Any:
-        """What `block` takes of encoder frames: [B, C, D] -> [B, C, F].
+    def frames(self, lower: Any, upper: Any) -> Any:
+        """What `block` takes of encoder frames: [B, 2C, D] and [B, C, D] -> [B, C, F].
 
         F is 2J, the joint's keys and values; with `ctc_weight` the CTC head's V + 1 log-probabilities follow.
         """
-        return ctc.frames_with(self.model, encoded) if self.hears_ctc else self.model.joint.frames(encoded)
+        return frames_of(self.model, self.head, lower, upper)
 
     @property
     def identity(self) -> str:
@@ -112,9 +115,13 @@ class BeamSearch:
         return [*self.model.variables, *(self.language_model.variables if self.language_model else ())]
 
     @property
-    def hears_ctc(self) -> bool:
-        """Whether `frames` has the CTC head's log-probabilities, too."""
-        return self.config.ctc_weight > 0.0
+    def head(self) -> Head | None:
+        """The head whose log-probabilities `frames` has, too."""
+        return Head.pieces if self.config.ctc_weight > 0.0 else None
+
+    def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> Hypotheses:
+        """What takes the outputs of a stream, whose phrases the step follows."""
+        return Hypotheses(frame_ms)
 
     @property
     def phrase_words(self) -> PhraseWords | None:
@@ -140,7 +147,7 @@ class BeamSearch:
             "window": ops.zeros((batch, joint.lookback, self._width)),
             "seen": ops.zeros((batch,), "int32"),
         }
-        if self.hears_ctc:
+        if self.head:
             hypotheses["ctc"] = ctc.initial_state(batch, beam, joint.lookback)
             found["ctc_window"] = ctc.before_the_first(batch, joint.lookback, vocabulary)
         return found
@@ -183,7 +190,7 @@ class BeamSearch:
         window, mask = block_window(joint, frames[..., : self._width], state)
         limit = labels_limit(size)
         hypotheses, ctc_window = state["hypotheses"], None
-        if self.hears_ctc:
+        if self.head:
             ctc_window = ops.concatenate([state["ctc_window"], frames[..., self._width :]], axis=1)
             hypotheses = self._agreed(hypotheses, ctc.heard(hypotheses["ctc"], ctc_window, size))
         alive = hypotheses | {
@@ -217,7 +224,7 @@ class BeamSearch:
         best = ended["score"][:, :1]
         scores = ops.where(ended["score"] > NEVER / 2, ended["score"] - best, NEVER)
         kept = {name: ended[name] for name in state["hypotheses"]} | {"score": scores}
-        if self.hears_ctc:
+        if self.head:
             kept["ctc"] = ctc.kept(kept["ctc"], size)
         following = {
             "hypotheses": _where(active, kept, state["hypotheses"]),

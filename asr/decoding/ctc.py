@@ -14,19 +14,11 @@ from typing import Any
 
 from keras import ops
 
-from asr.transducer.model import Transducer
-
 KEPT = 8  # D: more than a block has labels
 NEVER = -1e30  # a log-probability; finite, so that differences of two of them are numbers
 LEAST = -25.0  # log-probabilities below are as good as this: sums of a window keep their digits
 
 State = dict[str, Any]
-
-
-def frames_with(model: Transducer, encoded: Any) -> Any:
-    """The joint's keys and values, and what the head says: [B, C, D] -> [B, C, 2J + V + 1]."""
-    log_probs = ops.log_softmax(ops.cast(model.pieces(encoded), "float32"), axis=-1)
-    return ops.concatenate([model.joint.frames(encoded), ops.maximum(log_probs, LEAST)], axis=-1)
 
 
 def before_the_first(batch: int, frames: int, vocabulary: int) -> Any:

@@ -4,11 +4,13 @@ Letters: B streams, W encoder frames per block, K = lookback + W, M labels at mo
 J joint width, V vocabulary, H heads.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.phrases import PhraseTables, after, biased
 from asr.transducer.joint import MAX_BLOCK, BlockJoint
 from asr.transducer.model import Transducer
@@ -49,9 +51,13 @@ class GreedySearch:
 
     def __init__(self, model: Transducer) -> None:
         """Keeps the model."""
-        self.model, self.hears_ctc = model, False
+        self.model, self.head = model, None
         self._projected = model.predictor.projected()
         self.constants = [self._projected]
+
+    def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> Hypotheses:
+        """What takes the outputs of a stream, whose phrases the step follows."""
+        return Hypotheses(frame_ms)
 
     @property
     def identity(self) -> str:
@@ -63,9 +69,9 @@ class GreedySearch:
         """All that it may read."""
         return list(self.model.variables)
 
-    def frames(self, encoded: Any) -> Any:
-        """What `block` takes of encoder frames: the joint's keys and values, [B, C, D] -> [B, C, 2J]."""
-        return self.model.joint.frames(encoded)
+    def frames(self, lower: Any, upper: Any) -> Any:
+        """What `block` takes of encoder frames [B, 2C, D] and [B, C, D]: the joint's keys and values [B, C, 2J]."""
+        return self.model.joint.frames(upper)
 
     def initial_state(self, batch: int) -> dict[str, Any]:
         """State of `batch` new streams: predictor, window before the block, frames seen, and place in the phrases."""

@@ -71,6 +71,9 @@ class Hypotheses:
                 self._all = found
                 self.scores = [float(s) for s, parent in zip(row["scores"][n], parents, strict=True) if parent >= 0]
 
+    def close(self, earliest_ms: int) -> None:
+        """Nothing more comes; all hypotheses are told of already."""
+
     def cut(self, count: int) -> None:
         """Leaves only the best hypothesis, and of it the first `count` labels."""
         self._all, self.scores = [self.best[:count]], [0.0]

@@ -116,7 +116,7 @@ def compile_phrases(
     ends: set[int] = set()
     for phrase in dict.fromkeys(phrases):
         node = 0
-        for piece in _pieces(phrase, tokenizer):
+        for piece in tokenizer.encode(normalised(phrase)):
             if piece not in children[node]:
                 children[node][piece] = len(children)
                 children.append({})
@@ -140,14 +140,19 @@ def stacked(lists: Sequence[PhraseList], tokenizer: Tokenizer) -> PhraseTables:
     return PhraseTables(*(ops.convert_to_tensor(array) for array in (*arrays, starts)))
 
 
-def _pieces(phrase: str, tokenizer: Tokenizer) -> list[int]:
+def normalised(phrase: str) -> str:
+    """The words of a phrase as transcripts have them.
+
+    Raises:
+        AsrError: naming a phrase without words or with letters that have no reading.
+    """
     try:
         words = normalise(phrase)
     except ValueError as error:
         raise AsrError(f"phrase {phrase!r}: expected words that can be said: {error}") from error
     if not words:
         raise AsrError(f"phrase {phrase!r}: expected a word or more, got none")
-    return tokenizer.encode(words)
+    return words
 
 
 def _linked(

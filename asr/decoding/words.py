@@ -19,11 +19,17 @@ class Label:
         piece: Its number.
         start_ms: Start, from the stream's first sample, of the encoder frame it attended to most.
         log_prob: Natural logarithm of its probability, "no end-of-block here" included.
+        end_ms: Its end; None: that of the encoder frame.
     """
 
     piece: int
     start_ms: int
     log_prob: float
+    end_ms: int | None = None
+
+    def until_ms(self, frame_ms: int) -> int:
+        """Its end, with encoder frames of this length."""
+        return self.start_ms + frame_ms if self.end_ms is None else self.end_ms
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def words_of(
     latest = math.inf if latest_ms is None else latest_ms
     for i, group in enumerate(groups):
         start = min(max(starts[i], previous), latest)
-        end = min(max(start, max(p.start_ms for p in group) + frame_ms - rule.end_lag_ms), latest)
+        end = min(max(start, max(p.until_ms(frame_ms) for p in group) - rule.end_lag_ms), latest)
         if i + 1 < len(groups):
             end = max(start, min(end, starts[i + 1]))
         probability = math.exp(sum(p.log_prob for p in group) / len(group))

@@ -133,7 +133,7 @@ class Encoder(keras.layers.Layer):
         seen = ops.zeros((batch,), "int32")
         return {"layers": state, "subsampling": self.subsampling.initial_state(batch), "seen": seen}
 
-    def step(self, frames: Any, state: dict[str, Any], valid: Any = None) -> tuple[Any, dict[str, Any]]:
+    def step(self, frames: Any, state: dict[str, Any], valid: Any = None) -> tuple[Any, Any, dict[str, Any]]:
         """Encodes the next chunk of each stream.
 
         Args:
@@ -143,7 +143,7 @@ class Encoder(keras.layers.Layer):
             valid: [B] int32, encoder frames that exist, look-ahead included; None: all.
 
         Returns:
-            [B, C, D], the chunk's encoder frames, and the next state.
+            The chunk's lower frames [B, 2C, D] and upper frames [B, C, D], and the next state.
         """
         ahead, normalised = self.config.lookahead_frames, self._normalised(frames)
         own = frames.shape[1] - FRAMES_PER_STEP * ahead
@@ -154,9 +154,9 @@ class Encoder(keras.layers.Layer):
         lower_valid = None if valid is None else 2 * valid
         for layer in self.lower:
             x, layers[layer.name] = layer.step(x, state["layers"][layer.name], 2 * seen, lower_valid, 2 * ahead)
-        x = self.stacking(x)
+        lower, x = x[:, : own // STRIDE], self.stacking(x)
         for layer in self.upper:
             x, layers[layer.name] = layer.step(x, state["layers"][layer.name], seen, valid, ahead)
-        x = x[:, : own // FRAMES_PER_STEP]
-        seen = ops.minimum(seen + x.shape[1], self.config.left_frames)
-        return x, {"layers": layers, "subsampling": subsampling, "seen": seen}
+        upper = x[:, : own // FRAMES_PER_STEP]
+        seen = ops.minimum(seen + upper.shape[1], self.config.left_frames)
+        return lower, upper, {"layers": layers, "subsampling": subsampling, "seen": seen}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from asr.engine_kind import PHONETIC
 from asr.evaluation.cells import CLEAN, WORDS
 from asr.streaming.recognizer import OFFLINE_MS
 
@@ -43,7 +44,7 @@ def chunk_name(chunk_ms: int) -> str:
 
 def decoder_name(beam: int) -> str:
     """A decoder in words."""
-    return "greedy" if beam == 1 else f"beam of {beam}"
+    return {PHONETIC: "phonetic", 1: "greedy"}.get(beam, f"beam of {beam}")
 
 
 def _clean_rows(cells: Sequence[dict[str, Any]]) -> Iterable[tuple[str, ...]]:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from asr.engine_kind import PHONETIC
 from asr.errors import AsrError
 from asr.evaluate import Evaluation, evaluate
 from asr.evaluation.alignment import Aligner
@@ -25,7 +26,7 @@ from data.manifest import Utterance, read_manifest
 from data.text import normalise
 
 CHUNKS = (160, 320, 640, 1280, OFFLINE_MS)
-BEAMS = (1, 16)
+BEAMS = (1, 16, PHONETIC)
 CONDITION_CHUNK_MS = 640
 TAIL_MS = 2000  # of silence after each utterance, in which its end is to be noticed
 
@@ -39,7 +40,7 @@ class SuiteConfig:
         output: Folder of the report and of what is done of it.
         splits: Splits; empty: all that have references. Conditions are measured on the first.
         chunks: Chunk sizes, ms.
-        beams: Hypotheses of each decoder; 1: greedy.
+        beams: Hypotheses of each decoder; 1: greedy; 0: the phonetic search.
         model: Model folder; None: the bundled model.
         noise: Folder of noise recordings; None: no conditions with noise.
         every: Only every so many utterances of each split.

@@ -7,6 +7,8 @@ from typing import Any
 
 from asr.errors import ConfigError
 
+MAX_TOKENS = 8192  # of the phonetic search
+
 
 def _positive(config: Any, *names: str) -> None:
     for name in names:
@@ -32,6 +34,33 @@ class LanguageConfig:
     def __post_init__(self) -> None:
         """Raises ConfigError naming the size that is wrong."""
         _positive(self, "vocabulary", "dim", "hidden")
+
+
+@dataclass(frozen=True)
+class PhoneticWeights:
+    """How the phonetic search weighs and prunes: see `asr.decoding.phonetic`.
+
+    Attributes:
+        lm_weight: Of the trigrams' log-probability of each word.
+        word_bonus: Added for each word, in nats; below 0 it is a price.
+        beam: Tokens this much less likely than the best are dropped, in nats.
+        tokens: And those beyond so many.
+    """
+
+    lm_weight: float = 1.0
+    word_bonus: float = -0.5
+    beam: float = 14.0
+    tokens: int = 1500
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the number that is wrong."""
+        if not 0.0 <= self.lm_weight < math.inf:
+            raise ConfigError(f"lm_weight: expected a number of 0 or more, got {self.lm_weight}")
+        if not math.isfinite(self.word_bonus):
+            raise ConfigError(f"word_bonus: expected a finite number, got {self.word_bonus}")
+        _positive(self, "beam")
+        if not 1 <= self.tokens <= MAX_TOKENS:
+            raise ConfigError(f"tokens: expected 1 to {MAX_TOKENS}, got {self.tokens}")
 
 
 @dataclass(frozen=True)

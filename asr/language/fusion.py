@@ -1,9 +1,11 @@
 """Which beam search a recogniser gets: with the model folder's language model, if there is one."""
 
+import dataclasses
 from pathlib import Path
 
 from asr.decoding.beam import BeamConfig, BeamSearch, LanguageModel
-from asr.engine_kind import MAX_BEAM
+from asr.decoding.phonemes import PhonemeSearch
+from asr.engine_kind import MAX_BEAM, PHONETIC
 from asr.errors import AsrError
 from asr.language import files, word_files
 from asr.language.config import FusionWeights
@@ -21,7 +23,7 @@ def make_search(
     beam: int,
     lm_weight: float | None = None,
     ilm_weight: float | None = None,
-) -> BeamSearch | None:
+) -> BeamSearch | PhonemeSearch | None:
     """The search that these options ask for.
 
     Args:
@@ -30,7 +32,7 @@ def make_search(
             language model (`Decoding`).
         transducer: The model.
         tokenizer: Its wordpieces.
-        beam: Hypotheses; 1: greedy decoding.
+        beam: Hypotheses; 1: greedy decoding; 0: the phonetic search.
         lm_weight: Of the language model; None: as the folder says; 0: none is used.
         ilm_weight: Of the transducer's own expectation, which is subtracted; None: as the folder says.
 
@@ -41,8 +43,10 @@ def make_search(
         AsrError: for a beam or a weight that cannot be served.
         CheckpointError: if the folder has a language model that cannot be read, or one for another tokenizer.
     """
-    if not 1 <= beam <= MAX_BEAM:
-        raise AsrError(f"beam: expected 1 to {MAX_BEAM}, got {beam}")
+    if not PHONETIC <= beam <= MAX_BEAM:
+        raise AsrError(f"beam: expected {PHONETIC} to {MAX_BEAM}, got {beam}")
+    if beam == PHONETIC:
+        return _phonetic(folder, transducer, tokenizer, lm_weight, ilm_weight)
     given = {"lm_weight": lm_weight, "ilm_weight": ilm_weight}
     for name, weight in given.items():
         if weight and beam == 1:
@@ -64,6 +68,19 @@ def make_search(
     fusion = stored.replaced(lm_weight, ilm_weight, decoding.label_bonus)
     config = BeamConfig(beam, fusion.lm_weight, fusion.label_bonus, fusion.ilm_weight, ctc_weight)
     return BeamSearch(transducer, config, language)
+
+
+def _phonetic(
+    folder: Path, transducer: Transducer, tokenizer: Tokenizer, lm_weight: float | None, ilm_weight: float | None
+) -> PhonemeSearch:
+    from asr.language.phonetic import load_phonetic  # Numba takes its time
+
+    if ilm_weight is not None:
+        raise AsrError(f"ilm_weight: expected none for a beam of {PHONETIC}, which leaves the transducer out")
+    weights = decoding_of(folder).phonetic
+    if lm_weight is not None:
+        weights = dataclasses.replace(weights, lm_weight=lm_weight)
+    return PhonemeSearch(transducer, load_phonetic(folder, tokenizer, transducer.config.phonemes, weights))
 
 
 def _present(folder: Path) -> Path | None:

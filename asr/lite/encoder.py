@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from asr.attention.masking import MASKED
 from asr.attention.rotary import BASE, rotate
 from asr.config import ModelConfig
-from asr.decoding.ctc import frames_with
+from asr.decoding.heads import Head, frames_of
 from asr.encoder.normalisation import EPSILON
 from asr.errors import AsrError
 from asr.features import MEL_BINS
@@ -104,18 +104,18 @@ class RingEncoder:
         model: The transducer.
         frames: Encoder frames per chunk.
         rows: B.
-        ctc: Whether the step gives the wordpiece CTC head's log-probabilities, too, as `asr.decoding.ctc` has it.
+        head: The CTC head whose log-probabilities the step gives, too; None: there is none.
 
     Raises:
         AsrError: for a model that is not served.
     """
 
-    def __init__(self, model: Transducer, frames: int, rows: int, ctc: bool = False) -> None:
+    def __init__(self, model: Transducer, frames: int, rows: int, head: Head | None = None) -> None:
         """Folds the weights."""
         config: ModelConfig = model.config
         if reason := refusal(config):
             raise AsrError(reason)
-        self.ctc = ctc
+        self.head = head
         self.model, self.rows, self.heads, self.dim = model, rows, config.heads, config.dim
         head_dim = config.dim // config.heads
         self.lower = Level(2 * frames, 2 * config.left_frames, head_dim)
@@ -153,23 +153,22 @@ class RingEncoder:
             inputs: As `input_shapes`.
 
         Returns:
-            The joint's keys and values [B, C, 2J], with `ctc` log-probabilities behind them; the convolutions' last
-            rows and every layer's past; and every layer's new keys and values [B, H, C, d].
+            The joint's keys and values [B, C, 2J], with a head log-probabilities behind them, as `frames_of` has them;
+            the convolutions' last rows and every layer's past; and every layer's new keys and values [B, H, C, d].
         """
         encoder, count = self.model.encoder, len(self._below) + len(self._above)
         below, above, (mel, middle), rest = inputs[:4], inputs[4:8], inputs[8:10], inputs[10:]
         past, rings = rest[:count], rest[count:]
         x, small = encoder.subsampling.step(frames, {"mel": mel, "middle": middle})
-        pasts, news = [], []
+        lower, pasts, news = x, [], []
         for i, (weights, level) in enumerate(zip(self._below + self._above, self.levels(), strict=True)):
             if i == len(self._below):
-                x = encoder.stacking(x)
+                lower, x = x, encoder.stacking(x)
             side = below if i < len(self._below) else above
             x, after, new = self._layer(weights, level, x, past[i], rings[2 * i : 2 * i + 2], side)
             pasts.append(after)
             news += new
-        keys = frames_with(self.model, x) if self.ctc else self.model.joint.frames(x)
-        return [keys, small["mel"], small["middle"], *pasts, *news]
+        return [frames_of(self.model, self.head, lower, x), small["mel"], small["middle"], *pasts, *news]
 
     def _layer(
         self, w: FoldedLayer, level: Level, x: Any, past: Any, ring: tuple[Any, ...], side: tuple[Any, ...]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from asr import program_cache
-from asr.decoding import ctc
+from asr.decoding import ctc, heads
 from asr.features import LEFT_SAMPLES, MEL_BINS, frontend
 from asr.lite import decoding, encoder, folding
 from asr.lite.decoding import UnrolledGreedy
@@ -89,9 +89,12 @@ def _no_advice() -> Iterator[None]:
 def fingerprint(model: Transducer) -> str:
     """A name for the weights and for our code that exports them."""
     digest = hashlib.sha256(program_cache.tensorflow_version().encode())
-    for module in (frontend, encoder, folding, decoding, ctc):
-        digest.update(inspect.getsource(module).encode())
-    for weight in (*model.encoder.weights, *model.predictor.weights, *model.joint.weights, *model.pieces.weights):
+    for code in (frontend, encoder, folding, decoding, ctc, heads, Transducer.phoneme_logits):
+        digest.update(inspect.getsource(code).encode())
+    layers = [model.encoder, model.predictor, model.joint, model.pieces]
+    if model.config.phonemes:
+        layers += [model.phoneme_lower, model.phoneme_upper, model.phonemes]
+    for weight in (weight for layer in layers for weight in layer.weights):
         value = np.ascontiguousarray(np.asarray(weight))
         digest.update(f"{value.dtype} {value.shape}".encode())
         digest.update(value.tobytes())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.decoding.heads import Head
 from asr.errors import AsrError
 from asr.features import HOP_SAMPLES
 from asr.lite.decoding import UnrolledGreedy, hidden_frames, outputs_of
@@ -30,7 +31,7 @@ class LiteEncoder:
         rows: B.
         precision: Of the encoder's weights.
         threads: Of each program; None: as many as there are processors.
-        ctc: As `RingEncoder` takes it.
+        head: As `RingEncoder` takes it.
 
     Raises:
         AsrError: if LiteRT is not installed, or does not serve the model.
@@ -44,10 +45,10 @@ class LiteEncoder:
         rows: int,
         precision: Precision,
         threads: int | None = None,
-        ctc: bool = False,
+        head: Head | None = None,
     ) -> None:
         """Exports nothing yet: the first step does."""
-        self.ring = RingEncoder(model, frames, rows, ctc)
+        self.ring = RingEncoder(model, frames, rows, head)
         self._model, self._samples, self._precision, self._threads = model, samples, precision, threads
         self._programs: tuple[_Program, _Program] | None = None
         _interpreter_class()
@@ -62,7 +63,7 @@ class LiteEncoder:
             reset: [B] bool, slots that are made new first.
 
         Returns:
-            [B, C, 2J], with `ctc` more: see `RingEncoder.step`.
+            [B, C, 2J], with a head more: see `RingEncoder.step`.
         """
         frontend, encoder = self._loaded()
         state, slots, valid = at.state, at.slots, valid.astype(np.int64)
@@ -85,7 +86,7 @@ class LiteEncoder:
             size = f"{self._samples}-{rows}-{fingerprint(model)}"
             frontend = kept(f"frontend-{size}", lambda: export_frontend(self._samples, rows, mean, deviation))
             frames = self._samples // HOP_SAMPLES
-            name = f"encoder{'-ctc' if ring.ctc else ''}-{self._precision}-{size}"
+            name = f"encoder{f'-{ring.head}' if ring.head else ''}-{self._precision}-{size}"
             encoder = kept(name, lambda: export_encoder(ring, frames, self._precision))
             self._programs = _Program(frontend, self._threads), _Program(encoder, self._threads)
         return self._programs

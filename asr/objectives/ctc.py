@@ -85,7 +85,8 @@ def _extended(targets: Any, blank: int) -> Any:
 
 
 @fused
-def _log_softmax(logits: Any) -> Any:
+def log_softmax(logits: Any) -> Any:
+    """Log-probabilities in float32 of logits in any precision."""
     return ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
 
 
@@ -108,7 +109,7 @@ def ctc_alignment(logits: Any, targets: Any, frames: Any, labels: Any, prior: An
         Loss [B] float32: 0, with no gradient, where the labels do not fit into the frames; and progress [B, S], the
         expected share of the labels said, which has no gradient.
     """
-    log_probs = _log_softmax(logits)
+    log_probs = log_softmax(logits)
     if prior is None:
         prior = ops.zeros((*log_probs.shape[:2], targets.shape[1]), "float32")
     results = ctc_posteriors(ops.stop_gradient(log_probs), targets, frames, labels, prior)

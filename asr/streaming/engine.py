@@ -8,7 +8,7 @@ Letters: B rows, C encoder frames per chunk, W frames per block, M labels at mos
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from asr.decoding.greedy import GreedySearch
+from asr.decoding.heads import Head
 from asr.decoding.phrases import PhraseTables
 from asr.encoder.encoder import FRAMES_PER_STEP
 from asr.errors import AsrError
@@ -23,6 +24,10 @@ from asr.features import HOP_SAMPLES, SAMPLE_RATE
 from asr.features.frontend import LogMelFrontend
 from asr.transducer.joint import MAX_BLOCK
 from asr.transducer.model import Transducer
+
+if TYPE_CHECKING:  # Numba takes its time
+    from asr.decoding.hypotheses import Hypotheses
+    from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
 
 FRAME_SAMPLES = FRAMES_PER_STEP * HOP_SAMPLES  # samples per encoder frame
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE  # 80 ms
@@ -32,11 +37,11 @@ State = Any  # a tree of backend tensors, each [B, …]
 
 
 class Search(Protocol):
-    """What decodes blocks inside the step: `GreedySearch`, `BeamSearch`."""
+    """What decodes blocks inside the step: `GreedySearch`, `BeamSearch`, `PhonemeSearch`."""
 
     @property
-    def hears_ctc(self) -> bool:
-        """Whether `frames` has the wordpiece CTC head's log-probabilities, too (`asr.decoding.ctc`)."""
+    def head(self) -> Head | None:
+        """The CTC head whose log-probabilities `frames` has, too."""
 
     @property
     def identity(self) -> str:
@@ -50,8 +55,13 @@ class Search(Protocol):
     def constants(self) -> Sequence[Any]:
         """Tensors that it may read besides."""
 
-    def frames(self, encoded: Any) -> Any:
-        """What `block` takes of encoder frames: [B, C, D] -> [B, C, F]."""
+    def hypotheses(
+        self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0
+    ) -> "Hypotheses | PhoneticHypotheses":
+        """What takes the outputs of a stream that follows these phrases."""
+
+    def frames(self, lower: Any, upper: Any) -> Any:
+        """What `block` takes of encoder frames: [B, 2C, D] at 40 ms and [B, C, D] at 80 ms -> [B, C, F]."""
 
     def initial_state(self, batch: int) -> State:
         """State of `batch` new streams."""
@@ -152,7 +162,8 @@ class Engine:
             "frames" [B, C / W, M] int32 (frame of the chunk that a label attended to most; negative: before the chunk),
             "weights" [B, C / W, M, H, lookback + W] of its attention, "end" [B, C / W] (probability that a block
             had no label) and "done" [B, C / W] (that it had no more). A beam search's, but for end, have an axis of K
-            hypotheses after the blocks', and there are "parents" and "scores": see `BeamSearch.block`.
+            hypotheses after the blocks', and there are "parents" and "scores": see `BeamSearch.block`. A phoneme
+            search's have "phonemes" [B, C / W, 2W, P + 1] and "heard" [B, C / W] besides: see `PhonemeSearch.block`.
         """
         check_samples(samples, self.rows, self.samples)
         lists = np.zeros(self.rows, np.int32) if lists is None else lists
@@ -168,8 +179,8 @@ class Engine:
         if self.ahead_samples:
             later, _ = self.frontend.step(samples[:, self.chunk_samples :], frontend)
             frames = ops.concatenate([frames, later], axis=1)
-        encoded, encoder = self.model.encoder.step(frames, state["encoder"], valid)
-        keys = self.search.frames(encoded)  # [B, C, F]
+        lower, upper, encoder = self.model.encoder.step(frames, state["encoder"], valid)
+        keys = self.search.frames(lower, upper)  # [B, C, F]
         decoder, out = decode_chunk(self.search, keys, state["decoder"], valid, end_bias, phrases, lists)
         following = {"frontend": frontend, "encoder": encoder, "decoder": decoder}
         return select(valid > 0, following, state), out

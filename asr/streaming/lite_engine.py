@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoding.greedy import GreedySearch
+from asr.decoding.phonemes import PhonemeSearch
 from asr.decoding.phrases import PhraseTables
 from asr.errors import AsrError
 from asr.lite.decoding import served
@@ -63,12 +64,12 @@ class LiteEngine:
         self.block = min(self.frames, MAX_BLOCK)
         self.samples = self.chunk_samples = self.frames * FRAME_SAMPLES
         self.ahead_samples = self.lookahead_ms = 0  # models with look-ahead are not served
-        self.encoder = LiteEncoder(model, self.frames, self.samples, rows, precision, threads, self.search.hears_ctc)
+        self.encoder = LiteEncoder(model, self.frames, self.samples, rows, precision, threads, self.search.head)
         self._search = KeptTrace(
             partial(decode_chunk, self.search), self.search.identity, self.search.variables, self.search.constants
         )
         self._greedy: LiteGreedy | None = None
-        if isinstance(self.search, GreedySearch) and served(model):
+        if isinstance(self.search, GreedySearch | PhonemeSearch) and served(model):
             self._greedy = LiteGreedy(model, self.block, rows, precision, threads)
         self._fresh = host(self.search.initial_state(1))  # one row serves all
 
@@ -105,7 +106,8 @@ class LiteEngine:
         lists: NDArray[np.int32],
     ) -> tuple[State, dict[str, NDArray[Any]]]:
         """Rows with phrases by the compiled search, the others by the exported program, whoever shares the batch."""
-        biased = lists > 0 if phrases is not None else np.zeros(self.rows, bool)
+        followed = phrases is not None and not isinstance(self.search, PhonemeSearch)
+        biased = lists > 0 if followed else np.zeros(self.rows, bool)
         if self._greedy is None:
             biased[:] = True
         plain = None if biased.all() else self._by_blocks(keys, state, valid, end_bias)
@@ -121,12 +123,17 @@ class LiteEngine:
     ) -> tuple[State, dict[str, NDArray[Any]]]:
         """As `decode_chunk`, with the exported program."""
         assert self._greedy is not None
-        found = []
-        for start in range(0, self.frames, self.block):
-            state, out = self._greedy(keys[:, start : start + self.block], state, valid > start, end_bias)
+        width, starts, blocks = 2 * self.model.joint.joint_dim, np.arange(0, self.frames, self.block), []
+        for start in starts:
+            block = keys[:, start : start + self.block, :width]
+            state, out = self._greedy(block, state, valid > start, end_bias)
             out["frames"] += start
-            found.append(out)
-        return state, {name: np.stack([out[name] for out in found], axis=1) for name in found[0]}
+            blocks.append(out)
+        found: dict[str, NDArray[Any]] = {name: np.stack([out[name] for out in blocks], axis=1) for name in blocks[0]}
+        if isinstance(self.search, PhonemeSearch):
+            shape = (self.rows, len(starts), 2 * self.block, self.model.config.phonemes + 1)
+            found |= {"phonemes": keys[..., width:].reshape(shape), "heard": valid[:, None] > starts}
+        return state, found
 
 
 def host(tree: Any) -> Any:

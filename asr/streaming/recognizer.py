@@ -43,7 +43,7 @@ class Recognizer:
         silence_ms: Silence after a word that ends a segment, and with it what the model remembers; 0: only the
             stream's end does.
         mode: How the step runs: see `Engine`.
-        beam: Hypotheses of the search; 1: greedy; None: as the model folder says, else greedy.
+        beam: Hypotheses of the search; 1: greedy; 0: the phonetic search; None: as the model folder says, else greedy.
         lm_weight: Of the model folder's language model in a beam search; None: as stored with it; 0: it is not used.
         ilm_weight: Of the transducer's own expectation, which is subtracted; None: as stored.
         phrase_weight: Bonus of each wordpiece of the streams' phrases, in nats.
@@ -78,6 +78,7 @@ class Recognizer:
         self.chunk_ms, self.silence_ms = chunk_ms, silence_ms
         beam = default_beam(folder) if beam is None else beam
         search = make_search(folder, self.transducer, self.tokenizer, beam, lm_weight, ilm_weight)
+        self.phrase_weight = phrase_weight
         self._phrases = PhraseLists(self.tokenizer, 0, phrase_weight, search.phrase_words if search else None)
         self.engine = make_engine(engine_kind(engine), self.transducer, chunk_ms, streams, mode, search)
         self._state = self.engine.initial_state()
@@ -100,7 +101,9 @@ class Recognizer:
         """
         for row, taken in enumerate(self._rows):
             if taken is None:
-                stream = self._rows[row] = Stream(self, row, self._take(phrases))
+                stream = Stream(self, row, phrases)
+                stream.phrases = self._take(phrases)
+                self._rows[row] = stream
                 return stream
         raise AsrError(f"expected at most {len(self._rows)} streams at a time; close one, or ask for more")
 
@@ -168,10 +171,13 @@ class Recognizer:
 class Stream(AbstractContextManager["Stream"]):
     """One stream of audio: samples in, events out. Made by `Recognizer.stream`."""
 
-    def __init__(self, recognizer: Recognizer, row: int, phrases: int = 0) -> None:
-        """Starts with no audio; `phrases` is the place of its list."""
-        self.row, self.phrases = row, phrases
-        self.state = StreamState(recognizer.tokenizer, recognizer.engine, recognizer.silence_ms)
+    def __init__(self, recognizer: Recognizer, row: int, phrases: Sequence[str] = ()) -> None:
+        """Starts with no audio."""
+        self.row, self.phrases = row, 0  # the place of the list that the step follows
+        engine, weight = recognizer.engine, recognizer.phrase_weight
+        self.state = StreamState(
+            recognizer.tokenizer, engine, recognizer.silence_ms, phrases=phrases, phrase_weight=weight
+        )
         self.segments: list[Segment] = []  # finished, for the transcript
         self.pending: list[Event] = []  # events that another stream's call brought about
         self._recognizer = recognizer

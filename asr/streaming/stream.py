@@ -6,7 +6,7 @@ whatever happens to the process that recognises.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from asr.features import SAMPLE_RATE
 from asr.streaming.buffer import StreamBuffer
-from asr.streaming.engine import FRAME_SAMPLES
+from asr.streaming.engine import FRAME_MS, FRAME_SAMPLES
 from asr.streaming.engines import AnyEngine
 from asr.streaming.events import Event
 from asr.streaming.looks import BlockLook, Looks
@@ -32,6 +32,11 @@ class StreamState:
         position: Sample of the session at which the stream begins: where another process left it.
         segment: Number of its first segment.
         watched: Whether it is kept where the model looked.
+        phrases: Names and terms that a search outside the step favours.
+        phrase_weight: Bonus of each wordpiece of them, in nats.
+
+    Raises:
+        AsrError: if such a search cannot follow a phrase.
     """
 
     def __init__(
@@ -42,13 +47,17 @@ class StreamState:
         position: int = 0,
         segment: int = 0,
         watched: bool = False,
+        phrases: Sequence[str] = (),
+        phrase_weight: float = 0.0,
     ) -> None:
         """Starts with no audio."""
         self._frames, self._used = engine.frames, 0
         self._looks = Looks(tokenizer.texts, engine.block) if watched else None
         block_samples = engine.block * FRAME_SAMPLES
         self.buffer = StreamBuffer(engine.chunk_samples, block_samples, position, engine.ahead_samples)
-        self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment, engine.model.word_rule, self._heard)
+        hypotheses = engine.search.hypotheses(FRAME_MS, phrases, phrase_weight)
+        rule = engine.model.word_rule
+        self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment, rule, self._heard, hypotheses)
         self.keep_from = position  # sample from which on audio is needed to recognise the open segment again
         self._fresh = True
         self._heard_ms = self._start_ms = _ms(position)

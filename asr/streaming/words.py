@@ -1,7 +1,7 @@
 """One stream's labels as events: partial texts, and segments that end at pauses."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from asr.streaming.events import Alternative, Event, Final, Partial
 from asr.streaming.pauses import is_quiet, quietest
 from asr.tokenizer import Tokenizer
 from asr.transcript import segment_of
+
+if TYPE_CHECKING:  # Numba takes its time
+    from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
 
 PATIENCE_MS = 20_000  # a segment as long as this ends at shorter and shorter pauses
 LONGEST_MS = 40_000  # and one as long as this before its latest word
@@ -33,6 +36,7 @@ class StreamWords:
         segment: Number of its first segment.
         rule: How the model's labels become times and confidences.
         heard: The samples between two session times, not before `needed_ms`; None: all is quiet.
+        hypotheses: Takes the engine's outputs; None: as of a search whose labels these are.
     """
 
     def __init__(
@@ -43,12 +47,13 @@ class StreamWords:
         segment: int = 0,
         rule: WordRule | None = None,
         heard: Callable[[int, int], NDArray[np.float32]] | None = None,
+        hypotheses: "Hypotheses | PhoneticHypotheses | None" = None,
     ) -> None:
         """Starts with no words."""
         self.tokenizer, self.silence_ms, self.rule = tokenizer, silence_ms, rule or WordRule()
         self._heard = heard or _silence
         self.number = segment  # of the open segment
-        self._hypotheses = Hypotheses(FRAME_MS)
+        self._hypotheses = hypotheses or Hypotheses(FRAME_MS)
         self._start_ms = self._last_ms = start_ms  # of the segment; of the latest frame that a label attended to
         self.needed_ms = start_ms  # no restart reaches back before it
         self._ended_ms = start_ms  # end of the latest segment's last word
@@ -67,7 +72,7 @@ class StreamWords:
             start afresh, the time from which on it hears the audio (again).
         """
         self._hypotheses.accept(out, start_ms, self._start_ms)
-        self._last_ms = max([self._start_ms, *(label.start_ms for label in self._labels)])
+        self._last_ms = max([self._start_ms, *(label.until_ms(FRAME_MS) - FRAME_MS for label in self._labels)])
         restart_ms = self._restart_ms(audio_ms)
         if restart_ms is not None:
             restart_ms = max(restart_ms, self.needed_ms)
@@ -134,6 +139,7 @@ class StreamWords:
 
     def finish(self, audio_ms: int, restart_ms: int | None = None) -> list[Event]:
         """Ends the segment: a `Final` if it has words. The next one begins at `restart_ms`, without it at once."""
+        self._hypotheses.close(self._start_ms)
         words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms, self.rule)
         alternatives = self._alternatives(" ".join(w.word for w in words))
         self._hypotheses.clear()

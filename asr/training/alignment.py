@@ -1,4 +1,4 @@
-"""Word spans of training utterances by forced alignment with a model's lower CTC head."""
+"""Word spans of training utterances by forced alignment with a model's character head."""
 
 import itertools
 import json
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from asr.encoder.subsampling import STRIDE
 from asr.errors import ConfigError
 from asr.model_folder import load_model
+from asr.tokenizer import CHARACTERS, characters
 from asr.training.compiled import compiled
 from asr.training.dev import BATCH_FRAMES, batches_by_length, padded
-from asr.training.spelling import Spelling
 from data.cache import FeatureCache
 from data.manifest import Utterance
 
@@ -89,12 +89,11 @@ def kept_spans(
     utterances: Sequence[Utterance],
     features: FeatureCache,
     fill: float,
-    spelling: Spelling,
 ) -> dict[str, list[Span]]:
     """As `aligned`; a file keeps them, so that a run that goes on splices what it spliced before."""
     if not path.exists():
         partial = path.with_suffix(".tmp")
-        partial.write_text(json.dumps(aligned(folder, utterances, features, fill, spelling)), encoding="utf-8")
+        partial.write_text(json.dumps(aligned(folder, utterances, features, fill)), encoding="utf-8")
         partial.replace(path)
     found = json.loads(path.read_text(encoding="utf-8"))
     return {name: [(start, end) for start, end in spans] for name, spans in found.items()}
@@ -105,7 +104,6 @@ def aligned(
     utterances: Sequence[Utterance],
     features: FeatureCache,
     fill: float,
-    spelling: Spelling,
 ) -> dict[str, list[Span]]:
     """Word spans of every utterance that can be aligned, by id.
 
@@ -114,14 +112,13 @@ def aligned(
         utterances: With transcripts.
         features: Their frames.
         fill: Value of frames past the end.
-        spelling: What the model's lower head says.
 
     Raises:
-        ConfigError: if that head says something else.
+        ConfigError: if the model's lower head says something else than characters.
     """
     model, _ = load_model(folder)
-    if model.config.characters != len(spelling):
-        expected = f"a model whose lower head has the run's {len(spelling)} symbols"
+    if model.config.characters != len(CHARACTERS):
+        expected = f"a model whose lower head says the {len(CHARACTERS)} characters"
         raise ConfigError(f"splice_model: expected {expected}, {folder} has {model.config.characters}")
 
     def head(frames: Any, lengths: Any) -> Any:
@@ -143,9 +140,9 @@ def aligned(
         log_probs = np.asarray(run(ops.convert_to_tensor(frames), ops.convert_to_tensor(-(-lengths // 8) * 8)))
         for row, i in enumerate(rows):
             text = kept[i].transcript
-            path = forced_path(log_probs[row, : counts[i] // STRIDE], spelling.encode(text))
+            path = forced_path(log_probs[row, : counts[i] // STRIDE], characters(text))
             if path is not None:
-                sizes = [len(spelling.word(word)) for word in text.split()]
+                sizes = [len(word) for word in text.split()]
                 found[kept[i].id] = word_spans(path, sizes, counts[i])
         done += len(rows)
         log.info("aligned: %d of %d utterances", done, len(kept))

@@ -22,8 +22,7 @@ class DataConfig:
         noise: Folder of noise recordings, relative to the config file; empty: none.
         tokenizer: A sentencepiece model, relative to the config file; empty: learnt from the training texts.
         pronunciations: JSON file of the phonemes of every word of all splits, as `asr-data pronounce` writes it,
-            relative to the config file: the lower CTC head then says these in place of characters, and
-            `model.characters` counts them and the place between words; empty: characters.
+            relative to the config file, for the phoneme head (`model.phonemes` counts them); empty: there are none.
         teacher: Folder of what a teacher says of the recordings, as `asr-data teach` writes it, relative to the config
             file; empty: none. Recordings that it does not have are learnt without it.
         texts: Text files (.txt or .txt.xz), a sentence a line, that a learnt tokenizer and the text loss also see.
@@ -131,8 +130,11 @@ class LossConfig:
 
     Attributes:
         objective: "full_sum" (every alignment) or "viterbi" (the best one).
-        characters: CTC at 40 ms on the lower layers, of characters or (`data.pronunciations`) phonemes.
+        characters: CTC at 40 ms on the lower layers.
         pieces: Wordpiece CTC at 80 ms.
+        phonemes: CTC of the phoneme head (`model.phonemes`), at 40 ms on both levels of layers.
+        crf: CTC-CRF of the phoneme head (`asr.objectives.crf`): its phonemes against all others, weighed by the bigram
+            of the training transcripts' phonemes.
         consistency: Divergence between what the wordpiece head says of two augmented copies of an utterance (CR-CTC,
             Yao et al. 2025, 2410.05101); above 0, every batch has half as many utterances, twice each. The paper has
             0.2 times the weight of `pieces`, and stronger masks of time than without.
@@ -153,6 +155,8 @@ class LossConfig:
     objective: str = "full_sum"
     characters: float = 0.3
     pieces: float = 0.3
+    phonemes: float = 0.0
+    crf: float = 0.0
     consistency: float = 0.0
     teacher: float = 0.0
     transducer: float = 1.0
@@ -172,8 +176,8 @@ class LossConfig:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """CTC heads that have a weight; the others' losses are not computed."""
-        return tuple(head for head in ("characters", "pieces") if self.weighs(head))
+        """CTC losses that have a weight; the others are not computed."""
+        return tuple(loss for loss in ("characters", "pieces", "phonemes", "crf") if self.weighs(loss))
 
     @property
     def views(self) -> int:
@@ -183,6 +187,10 @@ class LossConfig:
     def weighs(self, name: str) -> bool:
         """Whether a loss has a weight above 0."""
         return bool(getattr(self, name) > 0)
+
+    def trains(self, head: str) -> bool:
+        """Whether a loss of a head has a weight above 0: phonemes have two."""
+        return self.weighs(head) or (head == "phonemes" and self.weighs("crf"))
 
 
 @dataclass(frozen=True)
@@ -285,12 +293,30 @@ class TrainConfig:
             raise ConfigError("teacher: expected a folder (data) and a weight (loss), got one of them")
         if self.loss.teacher and (self.model.kind != "transducer" or self.data.encoded):
             raise ConfigError("teacher: expected 0, for it teaches a transducer's encoder, got a weight")
+        self._check_phonemes()
         if self.loss.text and not self.data.texts:
             raise ConfigError("texts: expected text files for the text loss, got none")
         if self.data.encoded:
             self._check_encoded()
         if self.loss.text_first_steps and not self.loss.text:
             raise ConfigError("text: expected a weight of the text loss above 0 with text_first_steps, got 0")
+
+    def _check_phonemes(self) -> None:
+        """The phoneme head is trained where a transducer has one, by pronunciations; these are for nothing else."""
+        wanted = next((name for name in ("phonemes", "crf") if self.loss.weighs(name)), None)
+        if wanted is None:
+            if self.data.pronunciations:
+                raise ConfigError(
+                    "pronunciations: expected a weight of the loss phonemes or crf, which they are for, got none"
+                )
+            return
+        weight = getattr(self.loss, wanted)
+        if self.model.kind != "transducer" or not self.model.phonemes:
+            raise ConfigError(
+                f"{wanted}: expected 0, for it trains the phoneme head of a transducer (model.phonemes), got {weight}"
+            )
+        if not self.data.pronunciations:
+            raise ConfigError(f"pronunciations: expected a file of phonemes for the loss {wanted}, got none")
 
     def _check_encoded(self) -> None:
         """An encoder's frames can be stored if they are the same in every step."""

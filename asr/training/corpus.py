@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.features import FRAMES_PER_SECOND, HOP_SAMPLES, LOG_FLOOR, MEL_BINS, SAMPLE_RATE, log_mel
-from asr.tokenizer import Tokenizer, read_tokenizer, train_tokenizer
+from asr.tokenizer import Tokenizer, characters, read_tokenizer, train_tokenizer
 from asr.training.alignment import kept_spans
 from asr.training.config import TrainConfig
-from asr.training.spelling import Spelling, read_spelling
+from asr.training.pronunciations import Pronunciations, read_pronunciations
 from asr.training.text import TextBatches, sentences
 from data.audio import load_audio
 from data.batches import Example, Splice, unspliced
@@ -46,7 +46,7 @@ class Corpus:
         noises: Log-mel frames of noise recordings.
         mean: [80] mean of the training features.
         deviation: [80] standard deviation of the training features.
-        spelling: What the lower CTC head says.
+        pronunciations: What the phoneme head says of the transcripts; None: it is not trained.
         splice: Takes spliced utterances in the place of some examples.
         text: Sentences for the text loss, training transcripts included; None: it is off.
         teacher: What a teacher says of the training recordings; None: there is none.
@@ -59,7 +59,7 @@ class Corpus:
     noises: list[NDArray[np.float32]]
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
-    spelling: Spelling = field(default_factory=Spelling)
+    pronunciations: Pronunciations | None = None
     splice: Splice = unspliced
     text: TextBatches | None = None
     teacher: Teacher | None = None
@@ -79,8 +79,8 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         run: The run's folder.
 
     Raises:
-        ConfigError: if a split has no utterances, or the model has not as many characters as the pronunciations
-            phonemes.
+        ConfigError: if a split has no utterances, or the model has not as many phonemes as the pronunciations.
+        AsrError: if a word has no pronunciation, and there are some.
         ValueError: from the manifest or the audio, naming the file.
     """
     data = config.data
@@ -93,7 +93,7 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     train = [u for s in data.train for u in by_split[s] if u.text]
     tokenizer = _tokenizer(config, base, train)
     train = heard_speakers(train, data.speaker_share)
-    spelling = _spelling(config, base)
+    pronunciations = _pronunciations(config, base, [*train, *(u for s in data.dev for u in by_split[s])])
     noise = _noise_utterances(base / data.noise) if data.noise else []
     cache = build_cache(
         [*utterances, *noise],
@@ -104,14 +104,14 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         jobs=data.jobs,
         progress=_log_progress,
     )
-    examples = [_example(u, cache.spans[u.id][1], tokenizer, spelling) for u in train]
+    examples = [_example(u, cache.spans[u.id][1], tokenizer, pronunciations) for u in train]
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
-    splice = _splice(config, base, run, train, cache, tokenizer, spelling)
+    splice = _splice(config, base, run, train, cache, tokenizer, pronunciations)
     text = _text(config, base, train, tokenizer) if config.loss.text else None
     noises = [cache[u.id] for u in noise]
     teacher = _teacher(base / data.teacher, train) if data.teacher else None
-    return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, spelling, splice, text, teacher)
+    return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, pronunciations, splice, text, teacher)
 
 
 def _teacher(folder: Path, train: Sequence[Utterance]) -> Teacher:
@@ -133,13 +133,13 @@ def _splice(
     train: Sequence[Utterance],
     cache: FeatureCache,
     tokenizer: Tokenizer,
-    spelling: Spelling,
+    pronunciations: Pronunciations | None,
 ) -> Splice:
     augment = config.augment
     if not augment.splice_probability:
         return unspliced
     real = [u for u in train if not u.speaker.startswith(SYNTHETIC)]
-    spans = kept_spans(run / "spans.json", base / augment.splice_model, real, cache, SILENCE, spelling)
+    spans = kept_spans(run / "spans.json", base / augment.splice_model, real, cache, SILENCE)
     splicer = Splicer(real, spans, cache.__getitem__, augment.splice_words)
 
     def splice(
@@ -151,7 +151,7 @@ def _splice(
         if found is None:
             return None
         made = dataclasses.replace(example.utterance, text=found.text)
-        return _example(made, len(found.frames), tokenizer, spelling), found.frames, found.parts
+        return _example(made, len(found.frames), tokenizer, pronunciations), found.frames, found.parts
 
     return splice
 
@@ -179,24 +179,39 @@ def _text(config: TrainConfig, base: Path, train: Sequence[Utterance], tokenizer
     return TextBatches(found, tokenizer, config.data.text_labels, config.schedule.seed)
 
 
-def _example(utterance: Utterance, frames: int, tokenizer: Tokenizer, spelling: Spelling) -> Example:
+def _example(utterance: Utterance, frames: int, tokenizer: Tokenizer, pronunciations: Pronunciations | None) -> Example:
     pieces = tokenizer.encode(utterance.transcript)
     ends = np.cumsum([len(tokenizer.texts[p]) for p in pieces])
     middles = (ends - np.array([len(tokenizer.texts[p]) / 2 for p in pieces])) / max(1, ends[-1] if len(ends) else 1)
-    labels = tuple(spelling.encode(utterance.transcript)), tuple(pieces)
-    return Example(utterance, frames, *labels, tuple(float(m) for m in middles))
+    labels = tuple(characters(utterance.transcript)), tuple(pieces)
+    phonemes = None if pronunciations is None else tuple(pronunciations.encode(utterance.transcript))
+    return Example(utterance, frames, *labels, tuple(float(m) for m in middles), phonemes)
 
 
-def _spelling(config: TrainConfig, base: Path) -> Spelling:
+def _pronunciations(config: TrainConfig, base: Path, utterances: Sequence[Utterance]) -> Pronunciations | None:
     if not config.data.pronunciations:
-        return Spelling()
-    spelling = read_spelling(base / config.data.pronunciations)
-    if len(spelling) != config.model.characters:
+        return None
+    found = read_pronunciations(base / config.data.pronunciations)
+    if len(found) != config.model.phonemes:
         raise ConfigError(
-            f"characters: expected {len(spelling)}, the phonemes of {config.data.pronunciations} and the place between"
-            f" words, got {config.model.characters}"
+            f"phonemes: expected {len(found)}, as {config.data.pronunciations} has, got {config.model.phonemes}"
         )
-    return spelling
+    for utterance in utterances:  # of dev too: an evaluation comes late
+        found.encode(utterance.transcript)
+    return found
+
+
+def phoneme_bigram(examples: Sequence[Example], phonemes: int) -> NDArray[np.float32]:
+    """Probability of each phoneme (column) after each (row) in the transcripts, [phonemes, phonemes].
+
+    Words follow each other without a break, as they are said. Every pair counts half once more (Jeffreys' prior), so
+    that none is impossible.
+    """
+    counts = np.full((phonemes, phonemes), 0.5)
+    for example in examples:
+        said = np.array(example.phonemes, np.int32)
+        np.add.at(counts, (said[:-1], said[1:]), 1.0)
+    return (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _log_progress(done: int, total: int) -> None:

@@ -10,12 +10,14 @@ from asr.errors import AsrError
 LOSSES = {
     "characters": "tab:green",
     "pieces": "tab:blue",
+    "phonemes": "tab:olive",
+    "crf": "tab:orange",
     "transducer": "tab:red",
     "text": "tab:gray",
     "decoder": "tab:purple",
 }
 GAP_HOURS = 2.0  # of audio; lines of train.csv are minutes apart
-HEADS = ("characters", "pieces", "transducer", "decoder")
+HEADS = ("characters", "pieces", "phonemes", "transducer", "decoder")
 
 
 @dataclass(frozen=True)

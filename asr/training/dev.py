@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from asr.decoding.greedy import decode_block, initial_state
 from asr.encoder.encoder import FRAMES_PER_STEP
-from asr.tokenizer import Tokenizer
+from asr.encoder.subsampling import STRIDE
+from asr.tokenizer import CHARACTERS, Tokenizer
 from asr.training.compiled import compiled
-from asr.training.spelling import Spelling
+from asr.training.pronunciations import Pronunciations
 from asr.transducer.joint import MAX_BLOCK
 from asr.transducer.model import Transducer
 from data.cache import FeatureCache
@@ -33,33 +34,39 @@ def ctc_labels(logits: NDArray[np.float32], length: int) -> list[int]:
 
 
 class DevDecoder:
-    """Decodes batches of whole recordings with the model's three heads.
+    """Decodes batches of whole recordings with the model's heads.
 
     Args:
         model: The transducer.
         tokenizer: Its wordpieces.
         chunk: Encoder frames per chunk.
-        spelling: What its lower head says; None: characters.
+        pronunciations: Phonemes of its phoneme head; None: it has none, or that is not decoded.
     """
 
     def __init__(
-        self, model: Transducer, tokenizer: Tokenizer, chunk: int = MAX_BLOCK, spelling: Spelling | None = None
+        self,
+        model: Transducer,
+        tokenizer: Tokenizer,
+        chunk: int = MAX_BLOCK,
+        pronunciations: Pronunciations | None = None,
     ) -> None:
         """Compiles nothing yet: each shape is traced when it first comes."""
         self.model, self.tokenizer, self.chunk = model, tokenizer, chunk
-        self.spelling = spelling or Spelling()
+        self.pronunciations = pronunciations
         self._encode, self._decode = compiled(self._encoded, model), compiled(self._block, model)
 
     def _encoded(self, frames: Any, lengths: Any) -> Any:
         lower, upper = self.model(frames, lengths, chunk=self.chunk)
-        heads = [ops.cast(head, "float32") for head in (self.model.characters(lower), self.model.pieces(upper))]
-        return *heads, self.model.joint.frames(ops.cast(upper, "float32"))
+        heads = [self.model.characters(lower), self.model.pieces(upper)]
+        if self.pronunciations is not None:
+            heads.append(self.model.phoneme_logits(lower, upper))
+        return self.model.joint.frames(ops.cast(upper, "float32")), *(ops.cast(head, "float32") for head in heads)
 
     def _block(self, frames: Any, state: Any, active: Any) -> Any:
         return decode_block(self.model, frames, state, active, 0.0)
 
     def __call__(self, frames: NDArray[np.float32], lengths: NDArray[np.int32]) -> list[dict[str, str]]:
-        """Texts of each recording by head: "characters", "pieces" (CTC) and "transducer".
+        """Texts of each recording by head: "characters", "pieces" (CTC), "transducer" and perhaps "phonemes" (CTC).
 
         Args:
             frames: [B, T, 80] log-mel, T a multiple of 64, silence past each end.
@@ -68,7 +75,7 @@ class DevDecoder:
         block = min(self.chunk, MAX_BLOCK)
         unit = FRAMES_PER_STEP * block
         lengths = -(-lengths // unit) * unit
-        characters, pieces, keys = self._encode(frames, ops.convert_to_tensor(lengths, "int32"))
+        keys, *heads = self._encode(frames, ops.convert_to_tensor(lengths, "int32"))
         labels: list[list[int]] = [[] for _ in lengths]
         state = initial_state(self.model, len(lengths))
         for n in range(keys.shape[1] // block):
@@ -76,15 +83,18 @@ class DevDecoder:
             state, out = self._decode(keys[:, n * block : (n + 1) * block], state, active)
             for row, found in enumerate(np.asarray(out["labels"])):
                 labels[row] += [int(i) for i in found if i >= 0]
-        characters, pieces = np.asarray(characters), np.asarray(pieces)
-        return [
-            {
-                "characters": self.spelling.written(ctc_labels(characters[i], n // 4)),
+        characters, pieces, *phonemes = (np.asarray(head) for head in heads)
+        results = []
+        for i, n in enumerate(int(n) for n in lengths):
+            found = {
+                "characters": "".join(CHARACTERS[c] for c in ctc_labels(characters[i], n // STRIDE)).strip(),
                 "pieces": self.tokenizer.decode(ctc_labels(pieces[i], n // FRAMES_PER_STEP)),
                 "transducer": self.tokenizer.decode(labels[i]),
             }
-            for i, n in enumerate(int(n) for n in lengths)
-        ]
+            if self.pronunciations is not None:
+                found["phonemes"] = self.pronunciations.written(ctc_labels(phonemes[0][i], n // STRIDE))
+            results.append(found)
+        return results
 
 
 def word_error_rates(
@@ -92,18 +102,17 @@ def word_error_rates(
     utterances: Sequence[Utterance],
     features: FeatureCache,
     fill: float,
-    spelling: Spelling | None = None,
+    pronunciations: Pronunciations | None = None,
 ) -> dict[str, float]:
-    """Word error rate of each of the decoder's heads; of "characters" the phonemes', if it says phonemes.
+    """Word error rate of each of the decoder's heads, of "phonemes" that of the phonemes.
 
     Args:
         decoder: Decodes batches, as `DevDecoder` does.
         utterances: With transcripts.
         features: Their frames, by utterance id.
         fill: Value of frames past the end: that of digital silence.
-        spelling: What the lower head says; None: characters.
+        pronunciations: Phonemes of the phoneme head, if it is decoded.
     """
-    spelling = spelling or Spelling()
     texts: dict[str, list[str]] = {}
     references: list[str] = []
     counts = [features.spans[u.id][1] for u in utterances]
@@ -119,7 +128,9 @@ def word_error_rates(
             references.append(utterances[i].transcript)
             for head, text in found.items():
                 texts.setdefault(head, []).append(text)
-    expected = {"characters": [spelling.reference(text) for text in references]} if "characters" in texts else {}
+    expected: dict[str, list[str]] = {}
+    if pronunciations is not None:
+        expected["phonemes"] = [pronunciations.reference(text) for text in references]
     return {head: float(jiwer.wer(expected.get(head, references), found)) for head, found in texts.items()}
 
 

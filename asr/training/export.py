@@ -54,6 +54,8 @@ def export_run(run: Path, output: Path, average: int = 1) -> None:
         raise CheckpointError(f"{run}: expected {average} checkpoints, found {len(steps)}")
     weights, meta = average_checkpoints([checkpoint_path(run, step) for step in steps[-average:]])
     about = {"name": output.name, "step": meta["step"], "hours_heard": round(meta["audio_seconds"] / 3600, 1)}
+    if "phonemes" in meta:  # what the numbers of the phoneme head stand for
+        about["phonemes"] = meta["phonemes"]
     if (output / "config.json").is_file():
         about |= {name: value for name, value in read_config(output)[1].items() if name == "decoding"}
     config = from_dict(ModelConfig, meta["model"])

@@ -21,6 +21,7 @@ TRAINING_ONLY = ("dropout", "drop_path", "label_dropout", "label_noise")
 SIZES_OF_PARTS = {  # that others need not share, if the part is the first model's
     "joint": ("attention", "attention_radius", "attention_chunk"),
     "characters": ("characters",),
+    "phoneme": ("phonemes",),  # all layers of that head
 }
 
 
@@ -56,6 +57,8 @@ def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], f
         _check_alike(config, read_config(folder)[0], folder, folders[0], free)
         if read_tokenizer(folder / "tokenizer.model").texts != tokenizer.texts:
             raise CheckpointError(f"{folder}: expected the same wordpieces as {folders[0]}")
+        if "phonemes" not in free and read_config(folder)[1].get("phonemes") != about.get("phonemes"):
+            raise CheckpointError(f"{folder}: expected the same phonemes as {folders[0]}")
         weights, _ = load_arrays(folder / "weights.npz")
         total += share
         for path in mixed.keys() - taken:

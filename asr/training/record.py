@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 LOSSES = ("characters", "pieces", "transducer", "text")
-COLUMNS = ("step", "hours", "speed", *LOSSES, "norm", "rate", "decoder", "consistency", "teacher")  # of train.csv
+LATER_LOSSES = ("decoder", "consistency", "teacher", "phonemes", "crf")  # at the end: a run goes on with its old file
+COLUMNS = ("step", "hours", "speed", *LOSSES, "norm", "rate", *LATER_LOSSES)  # of train.csv
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class RunRecord:
         log.info(line, step, self.steps, text, hours, speed, _duration(left))
 
     def evaluation(self, step: int, audio_seconds: float, split: str, rates: Mapping[str, float]) -> None:
-        """Logs the word error rate of each head on a split."""
+        """Logs the word error rate of each head on a split, of "phonemes" the phonemes'."""
         text = ", ".join(f"{head} {100 * rate:.1f} %" for head, rate in rates.items())
         log.info("step %d %s WER: %s", step, split, text)
         row = {"step": step, "hours": round(audio_seconds / 3600, 2), "split": split}

@@ -25,7 +25,7 @@ from asr.training.checkpoint import (
     weights_of,
 )
 from asr.training.config import TrainConfig
-from asr.training.corpus import SILENCE, Corpus, load_corpus
+from asr.training.corpus import SILENCE, Corpus, load_corpus, phoneme_bigram
 from asr.training.dev import word_error_rates
 from asr.training.kinds import AnyModel, make_decoder, make_model
 from asr.training.plan import TrainingBatches
@@ -60,7 +60,9 @@ class Trainer:
         devices = _distribute()
         self.corpus: Corpus = load_corpus(config, base, run)
         teacher_width = self.corpus.teacher.width if self.corpus.teacher else 0
-        self.model = make_model(config.model, StoredEncoder if config.data.encoded else Encoder, teacher_width)
+        wanted = config.loss.weighs("crf")
+        bigram = phoneme_bigram(self.corpus.train, config.model.phonemes) if wanted else None
+        self.model = make_model(config.model, StoredEncoder if config.data.encoded else Encoder, teacher_width, bigram)
         self.model.encoder.mean.assign(self.corpus.mean)
         self.model.encoder.deviation.assign(self.corpus.deviation)
         augment = FrameAugmenter(config.augment, self.corpus.noises, self.corpus.mean)
@@ -79,7 +81,7 @@ class Trainer:
         (run / "tokenizer.model").write_bytes(self.corpus.tokenizer.model)
         (run / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1))
         self.record = RunRecord(run, self.step, config.schedule.steps, self.audio_seconds)
-        self._decoder = make_decoder(self.model, self.corpus.tokenizer, self.corpus.spelling)
+        self._decoder = make_decoder(self.model, self.corpus.tokenizer, self.corpus.pronunciations)
 
     def train(self, until: float | None = None) -> None:
         """Trains to the last step, or to the time `until` (of `time.time`)."""
@@ -121,15 +123,15 @@ class Trainer:
         return values | {"rate": rate}
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """WER of each head with a weight on the dev splits, by the averaged weights; logged and written to dev.csv."""
+        """WER on the dev splits of each head that is trained, by the averaged weights; logged, and in dev.csv."""
         current = [np.asarray(v).copy() for v in self.stepper.variables]
         for variable, average in zip(self.stepper.variables, self.stepper.slots["average"], strict=True):
             variable.assign(np.asarray(average))
         results: dict[str, dict[str, float]] = {}
         for split, utterances in self.corpus.dev.items():
             corpus = self.corpus
-            rates = word_error_rates(self._decoder, utterances, corpus.features, SILENCE, corpus.spelling)
-            results[split] = {head: rate for head, rate in rates.items() if self.config.loss.weighs(head)}
+            rates = word_error_rates(self._decoder, utterances, corpus.features, SILENCE, corpus.pronunciations)
+            results[split] = {head: rate for head, rate in rates.items() if self.config.loss.trains(head)}
             self.record.evaluation(self.step, self.audio_seconds, split, results[split])
         for variable, value in zip(self.stepper.variables, current, strict=True):
             variable.assign(value)
@@ -162,6 +164,8 @@ class Trainer:
             "model": dataclasses.asdict(self.config.model),
             "tokenizer": self.corpus.tokenizer.texts,
         }
+        if self.corpus.pronunciations is not None:
+            meta["phonemes"] = self.corpus.pronunciations.symbols
         save_arrays(checkpoint_path(self.run, self.step), arrays, meta)
         prune(self.run, self.config.schedule.kept_checkpoints)
 
@@ -173,6 +177,9 @@ class Trainer:
         arrays, meta = load_arrays(path)
         if meta["tokenizer"] != self.corpus.tokenizer.texts:
             raise CheckpointError(f"{path}: expected the wordpieces of this run's tokenizer, got others")
+        pronunciations = self.corpus.pronunciations
+        if pronunciations is not None and meta.get("phonemes") != pronunciations.symbols:
+            raise CheckpointError(f"{path}: expected the phonemes of this run's pronunciations, got others")
         assign_weights(self.model.variables, part(arrays, "weights"), str(path))
         for slot, variables in self.stepper.slots.items():
             stored = part(arrays, slot)

@@ -1,10 +1,12 @@
-"""The whole model: encoder, predictor, block joint and the two CTC heads, with its training losses."""
+"""The whole model: encoder, predictor, block joint and the CTC heads, with its training losses."""
 
 from collections.abc import Collection
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from asr.config import ModelConfig
 from asr.decoding.words import WordRule
@@ -12,6 +14,7 @@ from asr.encoder.encoder import FRAMES_PER_STEP, Encoder
 from asr.encoder.subsampling import STRIDE
 from asr.features import MEL_BINS
 from asr.objectives.consistency import pair_divergence
+from asr.objectives.crf import crf_losses
 from asr.objectives.ctc import ctc_alignment, ctc_loss
 from asr.objectives.lattice import block_lattice_loss
 from asr.objectives.prior import (
@@ -40,17 +43,25 @@ class Transducer(keras.Model):
         config: Sizes.
         encoder: Its class; another takes something else than log-mel frames.
         teacher_width: Width of a teacher's frames that the encoder's are to tell; 0: there is no teacher.
+        bigram: [P, P] probability of each phoneme after each, for the loss "crf" alone; no weight, for a run counts it
+            anew from its transcripts.
 
     Attributes:
         word_rule: How its labels become word times and confidences.
     """
 
     def __init__(
-        self, config: ModelConfig, encoder: type[Encoder] = Encoder, teacher_width: int = 0, **kwargs: Any
+        self,
+        config: ModelConfig,
+        encoder: type[Encoder] = Encoder,
+        teacher_width: int = 0,
+        bigram: NDArray[np.float32] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Makes and builds every layer, so that the weights exist from the start."""
         super().__init__(**kwargs)
         self.config = config
+        self.bigram = bigram
         self.word_rule = WordRule()
         self.encoder = encoder(config, name="encoder")
         fed_back = config.joint_dim if config.context_feedback else 0
@@ -70,6 +81,12 @@ class Transducer(keras.Model):
         self.joint.build((None, None, config.dim))
         self.characters.build((None, None, config.dim))
         self.pieces.build((None, None, config.dim))
+        if config.phonemes:
+            self.phoneme_lower = keras.layers.Dense(config.dim, use_bias=False, name="phoneme_lower")
+            self.phoneme_upper = keras.layers.Dense(2 * config.dim, name="phoneme_upper")
+            self.phonemes = keras.layers.Dense(config.phonemes + 1, name="phonemes")
+            for layer in (self.phoneme_lower, self.phoneme_upper, self.phonemes):
+                layer.build((None, None, config.dim))
         if teacher_width:
             self.teacher = keras.layers.Dense(teacher_width, name=TEACHER_HEAD)
             self.teacher.build((None, None, config.dim))
@@ -78,6 +95,19 @@ class Transducer(keras.Model):
     def call(self, frames: Any, lengths: Any, chunk: Any, training: bool = False) -> tuple[Any, Any]:
         """Encodes whole recordings; see `Encoder.call`."""
         return self.encoder(frames, lengths, chunk=chunk, training=training and self.encoder.trainable)
+
+    def phoneme_logits(self, lower: Any, upper: Any) -> Any:
+        """Phonemes at 40 ms by both levels of the encoder: each upper frame says something of two lower ones.
+
+        Args:
+            lower: [B, 2S, D] frames at 40 ms.
+            upper: [B, S, D] frames at 80 ms.
+
+        Returns:
+            [B, 2S, P + 1] logits, blank last.
+        """
+        above = ops.reshape(self.phoneme_upper(upper), (-1, 2 * upper.shape[1], self.config.dim))
+        return self.phonemes(ops.silu(self.phoneme_lower(lower) + above))
 
     def losses_of(
         self,
@@ -99,26 +129,29 @@ class Transducer(keras.Model):
             batch: frames [B, T, 80]; frame_lengths [B]; characters [B, Uc] and character_lengths [B]; pieces [B, Up],
                 piece_lengths [B] and piece_places [B, Up], the share of the text at each one's middle. T is a multiple
                 of 8 x `MAX_BLOCK`; lengths are log-mel frames before rounding. Optionally wordpieces of text that
-                nobody spoke, text [B', Ut] and text_lengths [B'], with the recordings or alone, and, for a model with a
-                teacher, teacher [B, T / 8, `teacher_width`] and teacher_counts [B, T / 8], 0 where it says nothing.
+                nobody spoke, text [B', Ut] and text_lengths [B'], with the recordings or alone, for a phoneme head
+                phonemes [B, Uc] and phoneme_lengths [B], and, for a model with a teacher, teacher
+                [B, T / 8, `teacher_width`] and teacher_counts [B, T / 8], 0 where it says nothing.
             chunk: Encoder frames per chunk, of self-attention.
             block: W of the joint; None leaves the transducer's loss out.
             objective: Of the transducer: "full_sum" (every alignment) or "viterbi" (cross-entropy on the best one).
             delay_penalty: λ of FastEmit.
             prior_weight: Scalar, weight of the prior that the speech's energy puts on characters; None: no prior.
             guide_weight: Scalar, weight of the prior that the characters' alignment puts on wordpieces; None: no prior.
-            heads: CTC heads whose losses are wanted; the characters' is computed for `guide_weight`, too.
+            heads: CTC losses that are wanted: "characters", "pieces", "phonemes", "crf". The characters' is computed
+                for `guide_weight`, too, the phonemes' for "crf".
             paired: Whether rows 2 k and 2 k + 1 are augmented copies of one recording.
             training: Whether dropout acts, in the parts that are trainable.
 
         Returns:
-            Scalars by name: "characters" and "pieces" (CTC) if in `heads`, "consistency" of the wordpieces' head if
-            rows are paired, too, "transducer" if `block` is given, "text" (cross-entropy of the internal language
-            model) if the batch has text, "teacher" (mean squared error per frame) if it has a teacher's frames.
+            Scalars by name: "characters", "pieces", "phonemes" (CTC) and "crf" (CTC-CRF of the phonemes) if in `heads`,
+            "consistency" of the wordpieces' head if rows are paired, too, "transducer" if `block` is given, "text"
+            (cross-entropy of the internal language model) if the batch has text, "teacher" (mean squared error per
+            frame) if it has a teacher's frames.
 
         Raises:
             ValueError: for an unknown objective, "full_sum" with context feedback, or a block longer than the chunk or
-                than `MAX_BLOCK`: its last one would lie past the recording's end.
+                than `MAX_BLOCK`: its last one would lie past the recording's end; for "crf" without a bigram.
         """
         allowed = ("viterbi",) if self.config.context_feedback else ("full_sum", "viterbi")
         if block is not None and objective not in allowed:
@@ -126,6 +159,8 @@ class Transducer(keras.Model):
         largest = min(chunk, MAX_BLOCK) if isinstance(chunk, int) else MAX_BLOCK  # a tensor's value may not be known
         if block is not None and not 1 <= block <= largest:
             raise ValueError(f"block: expected 1 to {largest} frames with chunks of {chunk}, got {block}")
+        if "crf" in heads and self.bigram is None:
+            raise ValueError("crf: expected a bigram of the phonemes, got none")
         results = {}
         if "frames" in batch:
             results = self._spoken(
@@ -177,6 +212,8 @@ class Transducer(keras.Model):
             results["pieces"] = ctc_loss(logits, batch["pieces"], steps, pieces, prior), pieces
             if paired:
                 results["consistency"] = pair_divergence(logits, steps), pieces
+        if "phonemes" in heads or "crf" in heads:
+            results |= self._phoneme_losses(lower, upper, batch, lengths // STRIDE, crf="crf" in heads)
         if "teacher" in batch:
             counts = batch["teacher_counts"]
             errors = ops.mean(ops.square(ops.cast(self.teacher(upper), "float32") - batch["teacher"]), axis=-1)
@@ -218,6 +255,17 @@ class Transducer(keras.Model):
             places = even_places(counts, targets.shape[1])
             prior = weight * prior_over(progress, STRIDE, counts, places, SPREAD_SHARE, SPREAD_LABELS)
         return ctc_alignment(self.characters(lower), targets, frames, counts, prior)
+
+    def _phoneme_losses(
+        self, lower: Any, upper: Any, batch: dict[str, Any], frames: Any, *, crf: bool
+    ) -> dict[str, tuple[Any, Any]]:
+        """Losses [B] of the phonemes and their counts [B]: "phonemes" by CTC and, if wanted, "crf"."""
+        targets, counts = batch["phonemes"], batch["phoneme_lengths"]
+        logits = self.phoneme_logits(lower, upper)
+        if not crf:
+            return {"phonemes": (ctc_loss(logits, targets, frames, counts), counts)}
+        ctc, of_sequence = crf_losses(logits, targets, frames, counts, self.bigram)
+        return {"phonemes": (ctc, counts), "crf": (of_sequence, counts)}
 
     def _transducer_loss(
         self,

@@ -167,7 +167,7 @@ class Supervisor:
             return f"began with {type(message).__name__} instead of Started"
         self._progress.lookahead_ms = message.lookahead_ms
         self.started = message
-        how = "greedily" if message.beam == 1 else f"with a beam of {message.beam}"
+        how = {0: "by phonemes", 1: "greedily"}.get(message.beam, f"with a beam of {message.beam}")
         by = f"{message.device} by {message.engine}"
         logger.info("worker %d serves %s on %s, %s", self.number, message.model, by, how)
         self.owner.worker_started(self, message)

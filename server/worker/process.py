@@ -39,7 +39,7 @@ class Options:
         slots: Streams at most.
         batch: Streams in a step at most.
         engine: What computes the steps.
-        beam: Hypotheses of the search; 1: greedy; None: as the model folder says.
+        beam: Hypotheses of the search; 1: greedy; 0: the phonetic search; None: as the model folder says.
     """
 
     connect: str

@@ -100,14 +100,22 @@ class Worker:
             self._forget(self.streams[message.stream])
         if not self._free:
             return [Refused(stream=message.stream, message="expected a free place, all are taken; try again later")]
+        place = message.position, message.segment
         try:
             engine = self.engine.engine(message.chunk_ms)
+            state = StreamState(
+                self.tokenizer,
+                engine,
+                message.silence_ms,
+                *place,
+                watched=message.attention,
+                phrases=message.phrases,
+                phrase_weight=self.phrases.weight,
+            )
             phrases = self.phrases.take(message.phrases)
         except AsrError as error:
             full = isinstance(error, PhraseListsFull)
             return [Refused(stream=message.stream, message=str(error), unsupported=not full)]
-        place = message.position, message.segment
-        state = StreamState(self.tokenizer, engine, message.silence_ms, *place, watched=message.attention)
         stream = WorkerStream(message.stream, self._free.pop(), message.chunk_ms, state, phrases)
         self.streams[message.stream] = stream
         return []

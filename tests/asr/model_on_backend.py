@@ -53,7 +53,7 @@ def results(model: Transducer, inputs: Mapping[str, NDArray[Any]], mode: str) ->
 def _step(model: Transducer, samples: Any, state: Any) -> tuple[dict[str, Any], Any]:
     """From samples to labels."""
     frames, frontend = LogMelFrontend().step(samples, state[0])
-    encoded, encoder = model.encoder.step(frames, state[1])
+    _, encoded, encoder = model.encoder.step(frames, state[1])
     active = ops.ones((samples.shape[0],), "bool")
     decoder, found = decode_block(model, model.joint.frames(encoded), state[2], active, END_BIAS)
     out = {"log-mel": frames, "encoded": encoded} | {f"decoded {name}": value for name, value in found.items()}

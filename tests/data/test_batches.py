@@ -1,5 +1,6 @@
 """Plans and batches: nothing that fits is lost, everything repeats, padding is what it says."""
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -119,6 +120,25 @@ def test_a_batch_has_its_frames_and_labels_and_padding_past_them() -> None:
     assert batch["piece_lengths"].tolist() == [4, 2]
     assert batch["pieces"][:, :5].tolist() == [[5, 6, 7, 8, 0], [5, 6, 0, 0, 0]]
     np.testing.assert_allclose(batch["piece_places"][1, :3], [0.25, 0.75, 1.0])
+
+
+def test_phonemes_are_labels_as_characters_are() -> None:
+    """Where they are too many for a bucket, a longer is taken, or none: none are cut off."""
+    said = dataclasses.replace(example(50, name="a"), phonemes=(4, 2, 2, 7))
+    features = {"a": np.zeros((50, 3), np.float32)}
+    planned = PlannedBatch(Bucket(128, 1, 26, 11), ((0, 1.0),))
+    batch = assemble(planned, [said], features.__getitem__, 0.0, np.random.default_rng(0), lambda x, *_: x)
+    assert batch["phonemes"].shape == (1, 26) and batch["phonemes"].dtype == np.int32
+    assert batch["phonemes"][0, :5].tolist() == [4, 2, 2, 7, 0] and batch["phoneme_lengths"].tolist() == [4]
+    many, impossible = (dataclasses.replace(said, phonemes=(1,) * count) for count in (40, 54))
+    assert [batch.bucket.frames for batch in plan([many] * 4)] == [256]
+    assert too_long([said, many, impossible], BUCKETS) == [impossible]
+
+    def splice(original: Example, rng: np.random.Generator) -> tuple[Example, np.ndarray, tuple[Part, ...]]:
+        return many, np.ones((50, 3), np.float32), (Part("a", 0, 50),)
+
+    args = [said], features.__getitem__, 0.0, np.random.default_rng(0), lambda x, *_: x, splice
+    assert assemble(planned, *args)["phoneme_lengths"].tolist() == [4]
 
 
 def test_augmentation_has_the_speed_and_the_batchs_generator() -> None:

@@ -211,13 +211,23 @@ def test_synthesize_without_its_program(run: Run, tmp_path: Path, monkeypatch: p
 
 
 def test_pronounce_writes_the_words_of_a_manifest(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "pronunciations", lambda words, voice: {word: [voice, *word] for word in sorted(words)})
+    monkeypatch.setattr(cli, "pronunciations", lambda words, voice: {word: [[voice, *word]] for word in words})
     manifest = write_manifest(tmp_path, {"text": "the cat"}, {"text": None, "id": "u2"}, {"text": "a cat", "id": "u3"})
     status, out, err = run("pronounce", manifest, "-o", tmp_path / "said.json", "--voice", "en-gb")
     assert (status, err) == (0, "")
-    assert out == f"Wrote 3 words to {tmp_path / 'said.json'}: 6 phonemes, so characters = 7.\n"
+    assert out == f"Wrote 3 words to {tmp_path / 'said.json'}: 6 phonemes, so phonemes = 6.\n"
     found = json.loads((tmp_path / "said.json").read_text())
     assert found == {word: ["en-gb", *word] for word in ("a", "cat", "the")}
+
+
+def test_pronounce_takes_further_words(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "pronunciations", lambda words, voice: {word: [[*word], ["x"]] for word in words})
+    (tmp_path / "words.txt").write_text("bat\ncat\n\n")
+    manifest = write_manifest(tmp_path, {"text": "the cat"})
+    status, out, _ = run("pronounce", manifest, "-o", tmp_path / "said.json", "--words", tmp_path / "words.txt")
+    assert (status, out) == (0, f"Wrote 3 words to {tmp_path / 'said.json'}: 7 phonemes, so phonemes = 7.\n")
+    found = json.loads((tmp_path / "said.json").read_text())
+    assert list(found.items()) == [(word, [[*word], ["x"]]) for word in ("bat", "cat", "the")]
 
 
 def test_pronounce_of_no_transcripts(run: Run, tmp_path: Path) -> None:

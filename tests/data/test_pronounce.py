@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  phonemes look like letters
 """Phonemes of words, by espeak-ng where it is and by a program under its name everywhere."""
 
 import shutil
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data import pronounce
+from data.english import SIMPLER, USUALLY_WEAK, in_sentences
 from data.programs import SynthesisError
 from data.pronounce import pronunciations
 
@@ -35,16 +37,16 @@ def espeak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stress_is_left_out_and_every_word_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pronounce, "BATCH", 2)
     found = pronunciations(["dab", "ab", "cad", "ab"])
-    assert found == {"ab": ["a", "b"], "cad": ["c", "a", "d"], "dab": ["d", "a", "b"]}
-    assert pronunciations(["ab"], "en-gb") == {"ab": ["x"]}
+    assert found == {"ab": [["a", "b"]], "cad": [["c", "a", "d"]], "dab": [["d", "a", "b"]]}
+    assert pronunciations(["ab"], "de") == {"ab": [["x"]]}
 
 
 @pytest.mark.usefixtures("espeak")
 def test_a_word_of_two_sentences_takes_nothing_from_the_others() -> None:
     assert pronunciations(["ab", "api", "cab"]) == {
-        "ab": ["a", "b"],
-        "api": ["e", "i", "p", "i"],
-        "cab": ["c", "a", "b"],
+        "ab": [["a", "b"]],
+        "api": [["e", "i", "p", "i"]],
+        "cab": [["c", "a", "b"]],
     }
 
 
@@ -65,4 +67,30 @@ def test_the_real_program_tells_words_apart_by_their_sounds() -> None:
         pytest.skip("espeak-ng is not installed")
     found = pronunciations(["knight", "night", "knit", "the"])
     assert found["knight"] == found["night"] != found["knit"]
-    assert found["knit"] == ["n", "ɪ", "t"]  # noqa: RUF001  that is the phoneme
+    assert found["knit"] == [["n", "ɪ", "t"]]
+    assert found["the"] == [["ð", "ə"]]
+
+
+@pytest.mark.usefixtures("espeak")
+def test_english_voices_have_fewer_symbols() -> None:
+    assert pronunciations(["axr"], "en-gb") == {"axr": [["k"]]}
+    assert pronunciations(["axr", "he"], "de") == {"axr": [["x"]], "he": [["x"]]}
+    assert pronunciations(["he"]) == {"he": [["h", "e"]]}
+
+
+@pytest.mark.parametrize(
+    ("word", "alone", "expected"),
+    [
+        ("a", "eɪ", ["ə", "eɪ"]),
+        ("card", "k ɑːɹ d", ["k ɑː ɹ d"]),
+        ("or", "ɔːɹ", ["ɔː ɹ"]),
+        ("he", "h iː", ["h i"]),
+    ],
+)
+def test_a_word_has_its_usual_pronunciation_first(word: str, alone: str, expected: list[str]) -> None:
+    assert in_sentences(word, alone.split()) == [said.split() for said in expected]
+
+
+def test_simpler_symbols_are_final() -> None:
+    """None is replaced by one that would be replaced itself."""
+    assert not {p for said in [*SIMPLER.values(), *USUALLY_WEAK.values()] for p in said.split()} & set(SIMPLER)

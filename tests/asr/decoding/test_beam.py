@@ -46,7 +46,7 @@ def encoded(batch: int, frames: int, seed: int = 0) -> np.ndarray:
 
 def search_all(search: Search, model: Transducer, frames: np.ndarray, block: int, mode: str = "eager") -> list:
     """Per stream, the hypotheses (labels as a tuple, score) and the outputs of each block."""
-    keys, state = search.frames(ops.convert_to_tensor(frames)), search.initial_state(len(frames))
+    keys, state = search.frames(None, ops.convert_to_tensor(frames)), search.initial_state(len(frames))
     step = compiled(lambda frames, state, active: search.block(frames, state, active, 0.0), mode)
     outputs = []
     for start in range(0, frames.shape[1], block):
@@ -237,7 +237,7 @@ def test_ctc_weighs_hypotheses_by_what_it_gives_them(small: Transducer) -> None:
     without = search_all(BeamSearch(small, BeamConfig(beam=48)), small, frames, BLOCK)
     search = BeamSearch(small, BeamConfig(beam=48, ctc_weight=weight))
     found = search_all(search, small, frames, BLOCK)
-    log_probs = np.asarray(search.frames(ops.convert_to_tensor(frames)))[..., 2 * SMALL.joint_dim :]
+    log_probs = np.asarray(search.frames(None, ops.convert_to_tensor(frames)))[..., 2 * SMALL.joint_dim :]
     for row in range(2):
         transducer = dict(zip(*without[row], strict=True))
         texts, scores = found[row]

@@ -16,12 +16,13 @@ from asr.streaming.engine import compiled
 CHUNKS = [2, 4, 8, 16]
 
 
-def stream(encoder: Encoder, frames: np.ndarray, chunk: int) -> tuple[np.ndarray, Any]:
+def stream(encoder: Encoder, frames: np.ndarray, chunk: int) -> list[np.ndarray]:
+    """Lower and upper frames, chunk by chunk."""
     unit, state, parts = chunk * FRAMES_PER_STEP, encoder.initial_state(len(frames)), []
     for start in range(0, frames.shape[1], unit):
-        y, state = encoder.step(ops.convert_to_tensor(frames[:, start : start + unit]), state)
-        parts.append(np.asarray(y))
-    return np.concatenate(parts, axis=1), state
+        *levels, state = encoder.step(ops.convert_to_tensor(frames[:, start : start + unit]), state)
+        parts.append([np.asarray(x) for x in levels])
+    return [np.concatenate(level, axis=1) for level in zip(*parts, strict=True)]
 
 
 def whole(encoder: Encoder, frames: np.ndarray, chunk: Any, lengths: list[int] | None = None) -> list[np.ndarray]:
@@ -39,9 +40,10 @@ def encoder(make_model: Callable) -> Encoder:
 def test_streaming_equals_whole(chunk: int, seed: int, make_model: Callable, mel: Callable) -> None:
     count = 3 * max(chunk, 8)
     encoder, frames = make_model(seed).encoder, mel(2, count * FRAMES_PER_STEP, seed)
-    result, _ = stream(encoder, frames, chunk)
-    assert result.shape == (2, count, 32)
-    np.testing.assert_allclose(result, whole(encoder, frames, chunk)[1], atol=1e-4)
+    results = stream(encoder, frames, chunk)
+    assert [x.shape for x in results] == [(2, 2 * count, 32), (2, count, 32)]
+    for result, expected in zip(results, whole(encoder, frames, chunk), strict=True):
+        np.testing.assert_allclose(result, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
@@ -73,16 +75,16 @@ def test_other_rows_change_nothing(other: float, encoder: Encoder, mel: Callable
     frames = mel(3, 256)
     changed = frames.copy()
     changed[[0, 2]] = other
-    np.testing.assert_array_equal(stream(encoder, changed, 8)[0][1], stream(encoder, frames, 8)[0][1])
+    np.testing.assert_array_equal(stream(encoder, changed, 8)[1][1], stream(encoder, frames, 8)[1][1])
     np.testing.assert_array_equal(whole(encoder, changed, 8)[1][1], whole(encoder, frames, 8)[1][1])
 
 
 def test_slot_changes_nothing(encoder: Encoder, mel: Callable) -> None:
     """A stream among others that began at other times, in every slot, against the stream alone."""
     frames, others = mel(1, 128), mel(4, 128, seed=1)
-    alone, _ = stream(encoder, frames, 4)
+    _, alone = stream(encoder, frames, 4)
     for slot in range(4):
-        _, state = encoder.step(ops.convert_to_tensor(others[:, :96]), encoder.initial_state(4))
+        *_, state = encoder.step(ops.convert_to_tensor(others[:, :96]), encoder.initial_state(4))
         fresh = encoder.initial_state(4)
         chosen = np.arange(4) == slot
         state = keras.tree.map_structure(
@@ -93,7 +95,7 @@ def test_slot_changes_nothing(encoder: Encoder, mel: Callable) -> None:
         batch, parts = others.copy(), []
         batch[slot] = frames[0]
         for start in range(0, 128, 32):
-            y, state = encoder.step(ops.convert_to_tensor(batch[:, start : start + 32]), state)
+            _, y, state = encoder.step(ops.convert_to_tensor(batch[:, start : start + 32]), state)
             parts.append(np.asarray(y)[slot])
         np.testing.assert_allclose(np.concatenate(parts), alone[0], atol=1e-5)
 
@@ -116,11 +118,11 @@ def test_padding_changes_nothing(chunk: int, encoder: Encoder, mel: Callable) ->
 def test_frames_of_a_chunk_that_do_not_exist_change_nothing(chunk: int, encoder: Encoder, mel: Callable) -> None:
     frames, valid = mel(2, 2 * chunk * FRAMES_PER_STEP), [chunk // 2, chunk]
     first, rest = np.split(frames, 2, axis=1)
-    _, state = encoder.step(ops.convert_to_tensor(first), encoder.initial_state(2))
+    *_, state = encoder.step(ops.convert_to_tensor(first), encoder.initial_state(2))
     changed = rest.copy()
     changed[0, valid[0] * FRAMES_PER_STEP :] = 10.0
     counts = ops.convert_to_tensor(valid, "int32")
-    a, b = (np.asarray(encoder.step(ops.convert_to_tensor(x), state, counts)[0]) for x in (rest, changed))
+    a, b = (np.asarray(encoder.step(ops.convert_to_tensor(x), state, counts)[1]) for x in (rest, changed))
     np.testing.assert_array_equal(b[0, : valid[0]], a[0, : valid[0]])
     lengths = [(chunk + n) * FRAMES_PER_STEP for n in valid]
     expected = whole(encoder, frames, chunk, lengths)[1][:, chunk:]
@@ -136,11 +138,11 @@ def test_ten_thousand_frames_do_not_age_a_stream(encoder: Encoder, mel: Callable
     last = mel(1, 128 * FRAMES_PER_STEP, seed=1)  # more than all layers' windows and convolutions reach back
     past = ops.convert_to_tensor(mel(1, unit, seed=2))
     for _ in range(10_000 // chunk + 1):
-        _, state = step(past, state)
+        *_, state = step(past, state)
     for start in range(0, last.shape[1], unit):
         frames = ops.convert_to_tensor(last[:, start : start + unit])
-        old, state = step(frames, state)
-        new, fresh = step(frames, fresh)
+        _, old, state = step(frames, state)
+        _, new, fresh = step(frames, fresh)
     np.testing.assert_allclose(np.asarray(old), np.asarray(new), atol=1e-5)
     assert keras.tree.map_structure(lambda x: (tuple(x.shape), x.dtype), state) == shapes
     assert np.asarray(state["seen"]).tolist() == [8]

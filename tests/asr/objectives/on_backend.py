@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.objectives.consistency import pair_divergence
+from asr.objectives.crf import crf_losses
 from asr.objectives.ctc import ctc_loss
 from asr.objectives.lattice import block_lattice_loss
 from asr.objectives.viterbi import best_blocks, viterbi_loss
@@ -36,15 +37,21 @@ def _differentiated(loss_of: Callable[..., Any], inputs: list[Any], others: list
     return losses, tape.gradient(total, tensors)
 
 
+def _crf(*arguments: Any) -> Any:
+    return crf_losses(*arguments)[1]
+
+
 def results(inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Every objective on arrays: logits, targets, frames; label, end, prior, blocks; labels."""
+    """Every objective on arrays: logits, targets, frames, bigram; label, end, prior, blocks; labels."""
     labels = keras.ops.convert_to_tensor(inputs["labels"])
     blocks, targets, frames = (keras.ops.convert_to_tensor(inputs[name]) for name in ("blocks", "targets", "frames"))
+    bigram = keras.ops.convert_to_tensor(inputs["bigram"])
     prior = keras.ops.convert_to_tensor(inputs["prior"])
     arcs = [inputs["label"], inputs["end"]]
     found: dict[str, NDArray[Any]] = {}
     for name, loss_of, arrays, others in (
         ("ctc", ctc_loss, [inputs["logits"]], [targets, frames, labels]),
+        ("crf", _crf, [inputs["logits"]], [targets, frames, labels, bigram]),
         ("consistency", pair_divergence, [inputs["logits"][:2]], [frames[:2]]),
         ("full_sum", block_lattice_loss, arcs, [blocks, labels]),
         ("penalised", block_lattice_loss, arcs, [blocks, labels, 0.01]),

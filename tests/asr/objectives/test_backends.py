@@ -16,6 +16,7 @@ def test_jax_gives_what_tensorflow_gives(tmp_path):
     rng = np.random.default_rng(1)
     arcs = {name: np.log(rng.uniform(0.02, 0.98, (3, 6, 8))) for name in ("label", "end")}
     floats = arcs | {"logits": rng.normal(size=(3, 20, 11)), "prior": -rng.uniform(0.0, 4.0, (3, 6, 8))}
+    floats |= {"bigram": rng.dirichlet(np.ones(10), 10)}
     whole = {
         "targets": rng.integers(0, 10, (3, 7)),
         "frames": np.array([20, 11, 6]),

@@ -29,11 +29,14 @@ CONFIG: dict[str, Any] = {
         "joint_dim": 32,
         "vocabulary": 11,
         "label_dropout": 0.0,
+        "phonemes": 5,
     },
-    "loss": {"prior_steps": 10, "guide_steps": 10, "text": 0.5},
-    "data": {"texts": ["a.txt"]},
+    "loss": {"prior_steps": 10, "guide_steps": 10, "text": 0.5, "phonemes": 0.3, "crf": 1.0},
+    "data": {"texts": ["a.txt"], "pronunciations": "said.json"},
     "schedule": {"mixed_precision": False},
 }
+
+BIGRAM = np.random.default_rng(2).dirichlet(np.ones(5), 5).astype(np.float32)
 
 
 def example() -> dict[str, NDArray[Any]]:
@@ -47,6 +50,8 @@ def example() -> dict[str, NDArray[Any]]:
         "pieces": rng.integers(0, 11, (4, 3)).astype(np.int32),
         "piece_lengths": np.array([3, 2, 2, 0], np.int32),
         "piece_places": np.tile(np.array([[0.2, 0.5, 0.8]], np.float32), (4, 1)),
+        "phonemes": rng.integers(0, 5, (4, 5)).astype(np.int32),
+        "phoneme_lengths": np.array([5, 3, 4, 1], np.int32),
         "text": rng.integers(0, 11, (6, 7)).astype(np.int32),
         "text_lengths": np.array([7, 2, 5, 1, 7, 3], np.int32),
     }
@@ -69,7 +74,7 @@ def main(weights: Path, output: Path) -> None:
 
     config = from_dict(TrainConfig, CONFIG)
     devices = distribute()
-    model = Transducer(config.model)
+    model = Transducer(config.model, bigram=BIGRAM)
     with np.load(weights) as stored:
         assign_weights(model.variables, dict(stored), "test")
     step = JaxStep(model, config)

@@ -1,7 +1,9 @@
 """Forced alignment: the likeliest of all paths, and the words' spans along it."""
 
+import dataclasses
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,12 @@ from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.features import LOG_FLOOR, log_mel
-from asr.model_folder import bundled_model
+from asr.model_folder import bundled_model, save_model
+from asr.tokenizer import train_tokenizer
 from asr.training import alignment
 from asr.training.alignment import aligned, forced_path, kept_spans, word_spans
-from asr.training.spelling import Spelling
+from asr.training.checkpoint import weights_of
+from asr.transducer.model import Transducer
 from data.audio import load_audio
 from data.cache import FeatureCache
 from data.manifest import Utterance, read_manifest
@@ -53,10 +57,8 @@ def test_labels_that_do_not_fit_have_no_path() -> None:
 
 
 def test_words_meet_in_the_middle_between_their_characters() -> None:
-    text = "ab cd"
     #      a      b      _           c         d
     path = np.array([0, 1, 1, 3, 4, 4, 5, 6, 7, 8, 9, 10], np.int32)
-    assert Spelling().encode(text)[2] == Spelling().encode("a a")[1]
     # "b" ends with frame 3, "c" starts with frame 8: the cut is at (4 + 8) / 2 = 6 frames of 40 ms
     assert word_spans(path, [2, 2], 50) == [(0, 24), (24, 50)]
     assert word_spans(path[:4], [2], 16) == [(0, 16)]
@@ -73,7 +75,7 @@ def test_spans_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     features = FeatureCache(np.zeros((50, 80), np.float16), {"u": (0, 50)})
     utterances = [Utterance("u", "u.wav", 0.5, "ann", "ab cd", "train")]
     for _ in range(2):
-        found = kept_spans(tmp_path / "spans.json", tmp_path, utterances, features, 0.0, Spelling())
+        found = kept_spans(tmp_path / "spans.json", tmp_path, utterances, features, 0.0)
         assert found == {"u": [(0, 24), (24, 50)]}
     assert len(calls) == 1
     assert json.loads((tmp_path / "spans.json").read_text()) == {"u": [[0, 24], [24, 50]]}
@@ -87,7 +89,7 @@ def test_words_of_real_speech_take_the_longer_the_more_letters_they_have() -> No
     places = {u.id: (start, len(f)) for u, start, f in zip(utterances, starts, frames, strict=False)}
     features = FeatureCache(np.concatenate(frames).astype(np.float16), places)
     silence = float(np.log(LOG_FLOOR))
-    found = aligned(bundled_model(), utterances, features, silence, Spelling())
+    found = aligned(bundled_model(), utterances, features, silence)
     for utterance in utterances:
         spans, words = found[utterance.id], utterance.transcript.split()
         assert len(spans) == len(words)
@@ -95,5 +97,11 @@ def test_words_of_real_speech_take_the_longer_the_more_letters_they_have() -> No
         assert all(a[1] == b[0] and a[0] < a[1] for a, b in itertools.pairwise(spans))
         letters, durations = [len(w) for w in words[1:-1]], [end - start for start, end in spans[1:-1]]
         assert np.corrcoef(letters, durations)[0, 1] > 0.5
-    with pytest.raises(ConfigError, match="splice_model: expected a model whose lower head has the run's 2 symbols"):
-        aligned(bundled_model(), utterances, features, silence, Spelling({"a": ["ə"]}))
+
+
+def test_a_model_whose_lower_head_says_something_else_aligns_nothing(tmp_path: Path, make_model: Callable) -> None:
+    model = Transducer(dataclasses.replace(make_model().config, characters=41))
+    tokenizer = train_tokenizer(["a b ab ba c"] * 3, 11)
+    save_model(tmp_path / "other", model.config, tokenizer, weights_of(model.variables), {})
+    with pytest.raises(ConfigError, match="splice_model: expected a model whose lower head says the 28 characters"):
+        aligned(tmp_path / "other", [], FeatureCache(np.zeros((0, 80), np.float16), {}), 0.0)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.errors import CheckpointError, ConfigError
+from asr.errors import AsrError, CheckpointError, ConfigError
 from asr.features import log_mel
+from asr.tokenizer import characters
 from asr.training import corpus
-from asr.training.corpus import Corpus, heard_speakers, load_corpus
+from asr.training.corpus import Corpus, heard_speakers, load_corpus, phoneme_bigram
 from data.audio import load_audio
+from data.batches import Example
 from data.manifest import Utterance, write_manifest
 
 RATE = 16_000
@@ -38,8 +40,9 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def load(base: Path, make_config: Callable) -> Callable[..., Corpus]:
     def run(**data: Any) -> Corpus:
-        model = {"vocabulary": data.pop("vocabulary", 8), "characters": data.pop("characters", 28)}
+        model = {"vocabulary": data.pop("vocabulary", 8), "phonemes": data.pop("phonemes", 0)}
         loss = {"text": 0.2 if data.setdefault("texts", []) else 0.0, "text_first_steps": 0}
+        loss |= {"phonemes": 0.3 if "pronunciations" in data else 0.0}
         augment = data.pop("augment", {})
         config = make_config(model=model, data=data, loss=loss, augment=augment)
         return load_corpus(config, base, base / "run")
@@ -156,20 +159,61 @@ def test_some_examples_give_way_to_spliced_ones(load: Callable[..., Corpus], mon
     assert load().splice(found.train[2], rng) is None
 
 
-def test_labels_of_the_lower_head_are_phonemes_if_there_are_pronunciations(
-    load: Callable[..., Corpus], base: Path
-) -> None:
-    words = {word for text in TEXTS if text for word in text.split()}
-    (base / "said.json").write_text(json.dumps({word: [f"{c}~" for c in reversed(word)] for word in words}))
-    expected = r"characters: expected \d, the phonemes of said.json and the place between words, got 28"
-    with pytest.raises(ConfigError, match=expected):
-        load(pronunciations="said.json")
-    count = len(set("".join(words))) + 1
-    found = load(pronunciations="said.json", characters=count)
+WORDS = {word for text in TEXTS if text for word in text.split()}
+SAID = {word: [f"{c}~" for c in reversed(word)] for word in WORDS}
+
+
+def test_examples_have_phonemes_if_there_are_pronunciations(load: Callable[..., Corpus], base: Path) -> None:
+    """Beside their characters; spliced ones, too."""
+    (base / "said.json").write_text(json.dumps(SAID))
+    with pytest.raises(ConfigError, match=r"phonemes: expected 4, as said\.json has, got 3"):
+        load(pronunciations="said.json", phonemes=3)
+    found = load(pronunciations="said.json", phonemes=4)
+    assert found.pronunciations is not None
     for example in found.train:
-        assert list(example.characters) == found.spelling.encode(example.utterance.transcript)
-        said = found.spelling.written(example.characters).replace("~", "").replace(" ", "")
-        assert said == "".join(word[::-1] for word in example.utterance.transcript.split())
+        transcript = example.utterance.transcript
+        assert list(example.characters) == characters(transcript)
+        said = found.pronunciations.written(example.phonemes or ()).replace("~", "").replace(" ", "")
+        assert said == "".join(word[::-1] for word in transcript.split())
+    assert all(example.phonemes is None for example in load().train)
+
+
+def test_spliced_examples_have_the_phonemes_of_their_text(
+    load: Callable[..., Corpus], base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (base / "said.json").write_text(json.dumps(SAID))
+    words = 12  # frames of each
+    monkeypatch.setattr(
+        corpus,
+        "kept_spans",
+        lambda path, folder, utterances, *rest: {
+            u.id: [(words * i, words * i + words) for i in range(len(u.transcript.split()))] for u in utterances
+        },
+    )
+    augment = {"splice_probability": 0.9, "splice_model": "aligner", "splice_words": 1.0}
+    found = load(pronunciations="said.json", phonemes=4, augment=augment)
+    assert found.pronunciations is not None
+    rng = np.random.default_rng(0)
+    for example, *_ in filter(None, (found.splice(found.train[2], rng) for _ in range(10))):
+        assert list(example.phonemes or ()) == found.pronunciations.encode(example.utterance.transcript)
+
+
+@pytest.mark.parametrize("missing", ["cad", "ab"])
+def test_a_word_without_a_pronunciation_is_named_before_training(
+    load: Callable[..., Corpus], base: Path, missing: str
+) -> None:
+    """In dev, too, which says no other word than "ab"."""
+    rest = {word: said for word, said in SAID.items() if word != missing} | {"else": ["a~", "b~", "c~", "d~"]}
+    (base / "said.json").write_text(json.dumps(rest))
+    with pytest.raises(AsrError, match=f"expected a pronunciation of every word, found none of '{missing}'"):
+        load(pronunciations="said.json", phonemes=4)
+
+
+def test_the_bigram_counts_pairs_within_transcripts() -> None:
+    utterance = Utterance("u", "u.wav", 1.0, "ann", "a", "train")
+    examples = [Example(utterance, 100, (), (), (), phonemes) for phonemes in ((0, 1, 0, 1), (2,), (1, 1), ())]
+    found = phoneme_bigram(examples, 3)
+    np.testing.assert_allclose(found, np.array([[0.5, 2.5, 0.5], [1.5, 1.5, 0.5], [0.5] * 3]) / [[3.5], [3.5], [1.5]])
 
 
 def test_a_share_of_the_speakers_is_part_of_a_larger_one() -> None:

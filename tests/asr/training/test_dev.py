@@ -1,5 +1,6 @@
 """Scoring of development data: best paths, batches of similar length, and rows that are no recording."""
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from asr.tokenizer import Tokenizer, train_tokenizer
 from asr.training.dev import BATCH_FRAMES, DevDecoder, batches_by_length, ctc_labels, padded, word_error_rates
+from asr.training.pronunciations import Pronunciations
+from asr.transducer.model import Transducer
 from data.cache import FeatureCache
 from data.manifest import Utterance
 
@@ -50,6 +53,23 @@ def test_batches_hold_each_recording_once_and_no_more_than_fits(counts: list[int
 @pytest.mark.parametrize(("frames", "expected"), [(0, 0), (1, 256), (256, 256), (257, 512)])
 def test_lengths_are_rounded_up(frames: int, expected: int) -> None:
     assert padded(frames) == expected
+
+
+def test_phonemes_are_rated_by_their_pronunciations(make_model: Callable, mel: Callable, tokenizer: Tokenizer) -> None:
+    """By the texts' first ones; a head that is not asked for is not decoded."""
+    pronunciations = Pronunciations({"a": [["x", "y"], ["z"]], "b": [["y"]]})
+    model = Transducer(dataclasses.replace(make_model().config, phonemes=3))
+    found = DevDecoder(model, tokenizer, 8, pronunciations)(mel(1, 128), np.array([128], np.int32))
+    assert set(found[0]) == {"characters", "pieces", "transducer", "phonemes"}
+    assert set(found[0]["phonemes"].split()) <= {"x", "y", "z"}
+
+    def decoder(frames: np.ndarray, lengths: np.ndarray) -> list[dict[str, str]]:
+        return [{"pieces": "a b", "phonemes": "x x y"} for _ in lengths]
+
+    utterance = Utterance("u", "u.wav", 1.0, "ann", "a b", "dev")
+    features = FeatureCache(np.zeros((100, 80), np.float16), {"u": (0, 100)})
+    rates = word_error_rates(decoder, [utterance], features, 0.0, pronunciations)
+    assert rates == {"pieces": 0.0, "phonemes": pytest.approx(1 / 3)}
 
 
 class Reader:

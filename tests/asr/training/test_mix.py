@@ -12,6 +12,7 @@ from asr.model_folder import load_model, read_config, save_model
 from asr.tokenizer import train_tokenizer
 from asr.training.checkpoint import load_arrays, weights_of
 from asr.training.mix import mix_models
+from asr.transducer.model import Transducer
 
 
 @pytest.fixture
@@ -62,18 +63,37 @@ def test_shares_are_one_number_above_zero_for_each(folders: list[Path], tmp_path
 def test_heads_of_other_sizes_may_stay_the_first_models(
     folders: list[Path], tmp_path: Path, make_model: Callable
 ) -> None:
-    """As that of a model whose lower head says phonemes."""
+    """As that of a model whose lower head has more symbols."""
     config, about = read_config(folders[1])
     weights, _ = load_arrays(folders[1] / "weights.npz")
     wide = {k: np.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, 3)]) if "characters" in k else v for k, v in weights.items()}
-    phonemes = dataclasses.replace(config, characters=config.characters + 3)
-    save_model(folders[1], phonemes, train_tokenizer(["a b ab ba c"] * 3, 11), wide, about)
+    more = dataclasses.replace(config, characters=config.characters + 3)
+    save_model(folders[1], more, train_tokenizer(["a b ab ba c"] * 3, 11), wide, about)
     with pytest.raises(CheckpointError, match="characters = 31 where"):
         mix_models(folders[:2], tmp_path / "out", [1, 1])
     mix_models(folders[1::-1], tmp_path / "out", [1, 1], ["characters"])
     mixed, _ = load_arrays(tmp_path / "out" / "weights.npz")
     assert read_config(tmp_path / "out")[0].characters == 31
     assert mixed["characters/kernel"].shape[1] == 32
+
+
+def test_models_with_a_phoneme_head(folders: list[Path], tmp_path: Path) -> None:
+    """Are mixed with it if it says the same; with models that lack it, it is the first's."""
+    tokenizer = train_tokenizer(["a b ab ba c"] * 3, 11)
+    model = Transducer(dataclasses.replace(read_config(folders[0])[0], phonemes=3))
+    heads = [tmp_path / "p0", tmp_path / "p1"]
+    for folder in heads:
+        save_model(folder, model.config, tokenizer, weights_of(model.variables), {"phonemes": ["a", "b", "c"]})
+    mix_models(heads, tmp_path / "both", [1, 1])
+    assert read_config(tmp_path / "both")[1]["phonemes"] == ["a", "b", "c"]
+    mix_models([heads[0], folders[0]], tmp_path / "first", [1, 1], ["phoneme"])
+    mixed = weights_of(load_model(tmp_path / "first")[0].variables)
+    for name, value in weights_of(load_model(heads[0])[0].variables).items():
+        if name.startswith("phoneme"):
+            np.testing.assert_array_equal(mixed[name], value)
+    save_model(heads[1], model.config, tokenizer, weights_of(model.variables), {"phonemes": ["a", "b", "d"]})
+    with pytest.raises(CheckpointError, match=r"p1: expected the same phonemes as .*p0"):
+        mix_models(heads, tmp_path / "out", [1, 1])
 
 
 def test_what_does_not_belong_together_is_refused(folders: list[Path], tmp_path: Path, make_model: Callable) -> None:

@@ -42,7 +42,7 @@ def results(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dic
     """Of two steps from the same weights, by backend."""
     folder = tmp_path_factory.mktemp("jax")
     config = from_dict(TrainConfig, script.CONFIG)
-    model = Transducer(config.model)
+    model = Transducer(config.model, bigram=script.BIGRAM)
     np.savez(folder / "weights.npz", **weights_of(model.variables))
     command = [sys.executable, str(SCRIPT), str(folder / "weights.npz"), str(folder / "out.npz")]
     process = subprocess.Popen(command, env=os.environ | ENVIRONMENT, stderr=subprocess.PIPE, text=True)
@@ -61,7 +61,7 @@ def test_batch_and_weights_are_on_both_devices(results):
     assert results["jax"]["devices"].tolist() == [2, 2, 2]
 
 
-@pytest.mark.parametrize("name", ["characters", "pieces", "transducer", "norm"])
+@pytest.mark.parametrize("name", ["characters", "pieces", "phonemes", "crf", "transducer", "norm"])
 def test_losses_and_gradients_are_those_of_one_device(results, name):
     for step, tolerance in ((0, 1e-5), (1, 1e-4)):
         found, expected = (results[backend][f"{name} {step}"] for backend in ("jax", "tensorflow"))

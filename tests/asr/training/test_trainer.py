@@ -13,7 +13,7 @@ import pytest
 
 from asr.cli import main
 from asr.errors import CheckpointError, ConfigError
-from asr.model_folder import load_model
+from asr.model_folder import load_model, read_config
 from asr.training.checkpoint import checkpoint_path, checkpoint_steps, load_arrays, part, save_arrays, weights_of
 from asr.training.config import TrainConfig
 from asr.training.corpus import FEATURE_SETTINGS
@@ -191,27 +191,90 @@ def test_a_run_may_start_without_some_layers(
         Trainer(dataclasses.replace(config, start_without=("attention", "qkv")), toy, tmp_path)
 
 
-def test_two_copies_of_phonemes_are_trained_side_by_side(
+def test_two_copies_are_trained_side_by_side(
     toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, finished: Path
 ) -> None:
-    """A lower head of phonemes, rated as such, and copies that are held together."""
+    """And held together."""
     shutil.copytree(finished / "cache", tmp_path / "cache")
-    letters = {word: [f"{letter}~" for letter in word] for word in ("ab", "ba", "cad", "dab", "cd", "bad")}
-    (tmp_path / "said.json").write_text(json.dumps(letters))
     changed = make_config(
-        model={"characters": 5},
-        data={"pronunciations": str(tmp_path / "said.json")},
         loss={"consistency": 0.1, "text_first_steps": 0},
         schedule={"steps": 4, "evaluate_steps": 4, "log_steps": 2, "parts": 2},
     )
-    start = dataclasses.replace(
-        changed, start_from=str(checkpoint_path(finished, STEPS)), start_without=("characters",)
-    )
+    start = dataclasses.replace(changed, start_from=str(checkpoint_path(finished, STEPS)))
     Trainer(start, toy, tmp_path).train()
     trained = rows(tmp_path / "train.csv")
     assert [float(row["consistency"]) > 0 for row in trained] == [True, True]
     assert float(rows(tmp_path / "dev.csv")[0]["transducer"]) < 0.4
-    assert load_arrays(checkpoint_path(tmp_path, 4))[0]["weights/characters/kernel"].shape[1] == 6
+
+
+def test_a_phoneme_head_is_trained_resumed_rated_and_exported(
+    toy: Path, make_config: Callable[..., TrainConfig], tmp_path: Path, finished: Path
+) -> None:
+    """On a model that has learnt the rest, whose tones are its phonemes."""
+    shutil.copytree(finished / "cache", tmp_path / "cache")
+    words = ("ab", "ba", "cad", "dab", "cd", "bad")
+    letters = {word: [[f"{letter}~" for letter in word], ["a~"]] for word in words}
+    (tmp_path / "said.json").write_text(json.dumps(letters))
+    changed = make_config(
+        model={"phonemes": 4},
+        data={"pronunciations": str(tmp_path / "said.json")},
+        loss={"phonemes": 0.3, "crf": 1.0, "text_first_steps": 0},
+        schedule={"steps": 60, "evaluate_steps": 60, "checkpoint_steps": 30, "log_steps": 20, "parts": 2},
+    )
+    changed = dataclasses.replace(changed, start_from=str(checkpoint_path(finished, STEPS)))
+    Trainer(changed, toy, tmp_path).train()
+    trained, (rated,) = rows(tmp_path / "train.csv"), rows(tmp_path / "dev.csv")
+    assert all(float(row["crf"]) > 0.0 for row in trained)
+    for name in ("phonemes", "crf"):
+        assert float(trained[-1][name]) < 0.5 * float(trained[0][name])
+    assert float(rated["phonemes"]) < 0.3 and float(rated["transducer"]) < 0.4
+
+    whole, _ = load_arrays(checkpoint_path(tmp_path, 60))
+    checkpoint_path(tmp_path, 60).unlink()
+    resumed = Trainer(changed, toy, tmp_path)
+    assert resumed.step == 30
+    resumed.train()
+    found, meta = load_arrays(checkpoint_path(tmp_path, 60))
+    assert meta["phonemes"] == ["a~", "b~", "c~", "d~"]
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, whole[name], err_msg=name)
+
+    export_run(tmp_path, tmp_path / "model")
+    model, _ = load_model(tmp_path / "model")
+    assert model.config.phonemes == 4 and model.phonemes.kernel.shape[1] == 5
+    assert read_config(tmp_path / "model")[1]["phonemes"] == meta["phonemes"]
+
+    others = {word: [phoneme.upper() for phoneme in said[0]] for word, said in letters.items()}
+    (tmp_path / "said.json").write_text(json.dumps(others))
+    with pytest.raises(CheckpointError, match="expected the phonemes of this run's pronunciations, got others"):
+        Trainer(changed, toy, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"loss": {"crf": 1.0}}, "crf: expected 0, for it trains the phoneme head of a transducer .*, got 1.0"),
+        (
+            {"loss": {"phonemes": 0.3}, "model": {"phonemes": 4, "kind": "encoder_decoder"}},
+            "phonemes: expected 0, for it trains the phoneme head of a transducer",
+        ),
+        (
+            {"loss": {"crf": 1.0}, "model": {"phonemes": 4}},
+            "pronunciations: expected a file of phonemes for the loss crf, got none",
+        ),
+        (
+            {"data": {"pronunciations": "said.json"}, "model": {"phonemes": 4}},
+            "pronunciations: expected a weight of the loss phonemes or crf, which they are for, got none",
+        ),
+        ({"model": {"phonemes": -1}}, "phonemes: expected 0 or more, got -1"),
+    ],
+)
+def test_phonemes_need_a_head_pronunciations_and_a_weight(
+    make_config: Callable[..., TrainConfig], tables: dict[str, dict], message: str
+) -> None:
+    tables["loss"] = {"text": 0.0, "text_first_steps": 0} | tables.get("loss", {})
+    with pytest.raises(ConfigError, match=message):
+        make_config(**tables)
 
 
 def test_a_teacher_is_learnt_from_and_not_exported(

@@ -1,5 +1,6 @@
 """The model's losses: finite, and the same whatever pads the batch."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -88,6 +89,38 @@ def test_the_encoders_frames_tell_a_teachers(tiny: ModelConfig, randomised: Call
     taught["teacher"] = np.where(counts[..., None] > 0, said, 9.0)
     assert losses(model, taught)["teacher"] == pytest.approx(0.0, abs=1e-6)
     assert losses(model, taught | {"teacher_counts": np.zeros_like(counts)})["teacher"] == 0.0
+
+
+def test_a_phoneme_head_has_losses_where_they_are_wanted(tiny: ModelConfig, randomised: Callable, batch: Batch) -> None:
+    """CTC, and CTC-CRF by a bigram; what pads their labels changes nothing."""
+    config = dataclasses.replace(tiny, phonemes=4)
+    bigram = np.random.default_rng(0).dirichlet(np.ones(4), 4).astype(np.float32)
+    model = Transducer(config, bigram=bigram)
+    randomised(model, 0)
+    labels = np.array([[0, 1, 1, 3], [2, 0, 0, 0], [3, 2, 1, 0]], np.int32)
+    said = batch | {"phonemes": labels, "phoneme_lengths": np.array([4, 1, 0], np.int32)}
+    assert list(losses(model, said, block=None)) == ["characters", "pieces"]
+    assert list(losses(model, said, block=None, heads=("phonemes",))) == ["phonemes"]
+    found = losses(model, said, block=None, heads=("crf",))
+    assert list(found) == ["phonemes", "crf"]
+    assert all(np.isfinite(value) and value > 0 for value in found.values())
+    said["phonemes"] = np.pad(np.where([[1] * 4, [1, 0, 0, 0], [0] * 4], labels, 3), ((0, 0), (0, 2)))
+    assert losses(model, said, block=None, heads=("phonemes", "crf")) == pytest.approx(found, abs=1e-4)
+    with pytest.raises(ValueError, match="crf: expected a bigram of the phonemes, got none"):
+        losses(Transducer(config), said, heads=("crf",))
+
+
+def test_the_phoneme_head_hears_both_levels(tiny: ModelConfig, randomised: Callable) -> None:
+    """An upper frame says something of the two lower ones at its place, and of no other."""
+    model = Transducer(dataclasses.replace(tiny, phonemes=4))
+    randomised(model, 0)
+    rng = np.random.default_rng(0)
+    lower, upper = (rng.normal(size=(1, n, tiny.dim)).astype(np.float32) for n in (8, 4))
+    before = np.asarray(model.phoneme_logits(lower, upper))
+    assert before.shape == (1, 8, 5)
+    lower[0, 1], upper[0, 2] = 0.0, 0.0
+    changed = np.any(np.asarray(model.phoneme_logits(lower, upper)) != before, axis=-1)
+    assert changed.tolist() == [[False, True, False, False, True, True, False, False]]
 
 
 @OPTIONS

@@ -1,0 +1,518 @@
+"""Words from phonemes: a time-synchronous search through a lexicon of pronunciations, with word trigrams.
+
+The classical decoder (token passing: Young et al. 1989; Ortmanns et al. 1997, "A word graph algorithm for large
+vocabulary continuous speech recognition") over the CTC topology (Graves et al. 2006): the lexicon is a prefix tree of
+phonemes; a token is a place in it with what the trigrams remember of the words before. At each frame of 40 ms a token
+says blank, says its phoneme on, or goes to a phoneme below; where a word ends, its probability after the words before
+takes the place of that of all words below the node (look-ahead), and the token is at the root again. Tokens at the same
+place with the same memory are one, and the likelier lives on (Viterbi).
+
+It runs beside the compiled step, on the host: tens of microseconds a frame, in machine code by Numba.
+
+Letters: P phonemes, N nodes, V words, A tokens, F states of phrases.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from asr.language.config import PhoneticWeights
+from asr.language.ngrams import START, UNKNOWN
+
+ROOT = 0
+NEVER = np.float32(-1e30)
+SAID_NOTHING = -1  # in place of a phoneme
+SLOTS = 1 << 15  # of the hash table, of which tokens of one frame fill at most half
+CAPACITY = SLOTS // 2
+BINS = 256  # of the scores that lie within the beam
+LINKS = 1 << 17  # words of all paths that are being searched
+PHRASE_WORD = -8.0  # log-probability of a word that only a phrase has, as in `asr.language.words`
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
+
+
+class Tree(NamedTuple):
+    """Pronunciations as a prefix tree: rows of children and of words that end at each node.
+
+    Attributes:
+        phone: [N] phoneme that leads to the node; of the root -1.
+        child_starts: [N + 1] where each node's children begin.
+        children: [N - 1].
+        word_starts: [N + 1] where the words that end at each node begin.
+        words: Their numbers.
+        ahead: [N] log-probability of all words below together, without context.
+        second: Node whose children are the root's, too: of words that only phrases have; -1: there is none.
+    """
+
+    phone: Ints
+    child_starts: Ints
+    children: Ints
+    word_starts: Ints
+    words: Ints
+    ahead: Floats
+    second: int
+
+
+class Trigrams(NamedTuple):
+    """`asr.language.ngrams.NgramModel` in single precision."""
+
+    log_probs: Floats
+    backoffs: Floats
+    bigram_starts: NDArray[np.int64]
+    bigram_words: Ints
+    bigram_log_probs: Floats
+    bigram_backoffs: Floats
+    trigram_starts: NDArray[np.int64]
+    trigram_words: Ints
+    trigram_log_probs: Floats
+
+
+class Phrases(NamedTuple):
+    """Phrases as an automaton over words (Aho and Corasick 1975).
+
+    Attributes:
+        column: [V + words that only phrases have] column of each word in the tables; 0: a word of no phrase.
+        following: [F, columns] next state.
+        gain: [F, columns] what the word adds: its own bonus, less what is given back of a phrase that breaks off.
+        pending: [F] what would be given back.
+    """
+
+    column: Ints
+    following: Ints
+    gain: Floats
+    pending: Floats
+
+
+class Tokens(NamedTuple):
+    """Tokens of a stream; of each array the first `count` are alive.
+
+    Attributes:
+        node: Place in the tree.
+        memory: Of the trigrams: a bigram's number, or -(word) - 1.
+        last: Phoneme said last.
+        phrase: State of the phrases.
+        link: Its words: a place in the links.
+        label: Log-probability of paths that end in the phoneme.
+        blank: And in blank.
+        start: Frame at which the word's first phoneme began.
+        end: And that of its latest phoneme.
+    """
+
+    node: Ints
+    memory: Ints
+    last: Ints
+    phrase: Ints
+    link: Ints
+    label: Floats
+    blank: Floats
+    start: Ints
+    end: Ints
+
+
+class Links(NamedTuple):
+    """Words of all tokens, each with the one before it; the first is the segment's start.
+
+    Attributes:
+        previous: Place of the link before.
+        word: Number of the word.
+        start: Frame of its first phoneme.
+        end: And of its last.
+        score: Of the whole path up to its end.
+    """
+
+    previous: Ints
+    word: Ints
+    start: Ints
+    end: Ints
+    score: NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True)
+def _found(words: Any, first: int, last: int, word: int) -> int:
+    """Place of a word in a sorted row; -1: it is not there."""
+    end = last
+    while first < last:
+        middle = (first + last) // 2
+        if words[middle] < word:
+            first = middle + 1
+        else:
+            last = middle
+    return first if first < end and words[first] == word else -1
+
+
+@njit(cache=True, nogil=True)
+def _after(memory: int, word: int, lm: Any) -> Any:
+    """Log-probability of a word after what is remembered, and what is remembered then."""
+    if word >= lm.log_probs.shape[0]:  # only a phrase has it
+        return np.float32(PHRASE_WORD), -UNKNOWN - 1
+    price = np.float32(0.0)
+    previous = -memory - 1
+    if memory >= 0:
+        previous = lm.bigram_words[memory]
+        trigram = _found(lm.trigram_words, lm.trigram_starts[memory], lm.trigram_starts[memory + 1], word)
+        bigram = _found(lm.bigram_words, lm.bigram_starts[previous], lm.bigram_starts[previous + 1], word)
+        if trigram >= 0:
+            return lm.trigram_log_probs[trigram], bigram if bigram >= 0 else -word - 1
+        price = lm.bigram_backoffs[memory]
+    else:
+        bigram = _found(lm.bigram_words, lm.bigram_starts[previous], lm.bigram_starts[previous + 1], word)
+    if bigram >= 0:
+        return price + lm.bigram_log_probs[bigram], bigram
+    return price + lm.backoffs[previous] + lm.log_probs[word], -word - 1
+
+
+@njit(cache=True, nogil=True)
+def _slot(table: Any, tokens: Any, node: int, memory: int, last: int, phrase: int) -> int:
+    """Where in the hash table the token of these is, or would be."""
+    slot = (node * 1_000_003 + memory * 69_069 + last * 31_337 + phrase * 7_919) & (SLOTS - 1)
+    while True:
+        k = table[slot]
+        if k < 0:
+            return slot
+        if (
+            tokens.node[k] == node
+            and tokens.memory[k] == memory
+            and tokens.last[k] == last
+            and tokens.phrase[k] == phrase
+        ):
+            return slot
+        slot = (slot + 1) & (SLOTS - 1)
+
+
+@njit(cache=True, nogil=True)
+def _taken(
+    table: Any, slots: Any, tokens: Any, count: int, node: int, memory: int, last: int, phrase: int, score: Any
+) -> Any:
+    """The token of these, made if there is none yet; its place, the number of tokens, and whether `score` leads it.
+
+    Where there is no place for another token the place is -1.
+    """
+    slot = _slot(table, tokens, node, memory, last, phrase)
+    k = table[slot]
+    if k >= 0:
+        return k, count, score > max(tokens.label[k], tokens.blank[k])
+    if count >= CAPACITY - 1:
+        return -1, count, False
+    table[slot] = count
+    slots[count] = slot
+    tokens.node[count] = node
+    tokens.memory[count] = memory
+    tokens.last[count] = last
+    tokens.phrase[count] = phrase
+    tokens.label[count] = NEVER
+    tokens.blank[count] = NEVER
+    return count, count + 1, True
+
+
+@njit(cache=True, nogil=True)
+def _advance(
+    log_probs: Any,
+    first_frame: int,
+    tokens: Any,
+    count: int,
+    following: Any,
+    links: Any,
+    linked: int,
+    offset: Any,
+    table: Any,
+    slots: Any,
+    bins: Any,
+    tree: Any,
+    lm: Any,
+    phrases: Any,
+    lm_weight: Any,
+    word_bonus: Any,
+    beam: Any,
+    most: int,
+) -> Any:
+    """Tokens after these frames: their number, that of the links, the offset of scores and the frames used.
+
+    It stops early where the links are nearly full: the caller makes room.
+    """
+    blank = log_probs.shape[1] - 1
+    for t in range(log_probs.shape[0]):
+        if links.word.shape[0] - linked < CAPACITY and t:
+            return count, linked, offset, t
+        said, silent, frame = log_probs[t], log_probs[t, blank], first_frame + t
+        best, made = NEVER, 0
+        for i in range(count):
+            node, memory, last, phrase = tokens.node[i], tokens.memory[i], tokens.last[i], tokens.phrase[i]
+            label, pause = tokens.label[i], tokens.blank[i]
+            either = max(label, pause)
+            on = label + said[last] if last >= 0 else NEVER
+            off = either + silent
+            score = max(on, off)
+            if score > best - beam:
+                best = max(best, score)
+                k, made, leads = _taken(table, slots, following, made, node, memory, last, phrase, score)
+                if k >= 0:
+                    if leads:
+                        following.link[k] = tokens.link[i]
+                        following.start[k] = tokens.start[i]
+                        following.end[k] = tokens.end[i]
+                    following.label[k] = max(following.label[k], on)
+                    following.blank[k] = max(following.blank[k], off)
+            second = node == ROOT and tree.second >= 0
+            here = tree.ahead[node]
+            for turn in range(2 if second else 1):
+                parent = tree.second if turn else node
+                for c in range(tree.child_starts[parent], tree.child_starts[parent + 1]):
+                    child = tree.children[c]
+                    phone = tree.phone[child]
+                    score = (pause if phone == last else either) + said[phone]
+                    score += lm_weight * (tree.ahead[child] - here)
+                    if score > best - beam:
+                        best = max(best, score)
+                        k, made, leads = _taken(table, slots, following, made, child, memory, phone, phrase, score)
+                        if k >= 0:
+                            if leads:
+                                following.link[k] = tokens.link[i]
+                                following.start[k] = frame if node == ROOT else tokens.start[i]
+                                following.end[k] = frame
+                            following.label[k] = max(following.label[k], score)
+        inside = made
+        for i in range(inside):
+            # A word that ends, of the paths that end in its last phoneme: those with a blank behind it are at the root.
+            node = following.node[i]
+            if node == ROOT or following.label[i] <= best - beam:
+                continue
+            for c in range(tree.word_starts[node], tree.word_starts[node + 1]):
+                word = tree.words[c]
+                price, memory = _after(following.memory[i], word, lm)
+                column = phrases.column[word]
+                score = following.label[i] + lm_weight * (price - tree.ahead[node]) + word_bonus
+                score += phrases.gain[following.phrase[i], column]
+                if score <= best - beam or linked == links.word.shape[0]:
+                    continue
+                best = max(best, score)
+                phrase = phrases.following[following.phrase[i], column]
+                last = following.last[i]
+                k, made, leads = _taken(table, slots, following, made, ROOT, memory, last, phrase, score)
+                if k < 0:
+                    continue
+                if leads:
+                    links.previous[linked] = following.link[i]
+                    links.word[linked] = word
+                    links.start[linked] = following.start[i]
+                    links.end[linked] = following.end[i]
+                    links.score[linked] = score + offset
+                    following.link[k] = linked
+                    following.start[k] = following.end[k] = frame
+                    linked += 1
+                following.label[k] = max(following.label[k], score)
+        for i in range(made):
+            table[slots[i]] = -1
+        count = _kept(following, made, tokens, bins, best, beam, most)
+        offset += best
+    return count, linked, offset, log_probs.shape[0]
+
+
+@njit(cache=True, nogil=True)
+def _kept(following: Any, made: int, tokens: Any, bins: Any, best: Any, beam: Any, most: int) -> int:
+    """Copies the tokens that are not pruned, their scores relative to the best; returns their number.
+
+    To keep no more than so many, as of histogram pruning (Steinbiss et al. 1994): whole bins of scores are left out.
+    """
+    bins[:] = 0
+    for i in range(made):
+        below = best - max(following.label[i], following.blank[i])
+        if below < beam:
+            bins[int(below / beam * BINS)] += 1
+    reach, total = 0, bins[0]
+    while reach + 1 < BINS and total + bins[reach + 1] <= most:
+        reach += 1
+        total += bins[reach]
+    count = 0
+    for i in range(made):
+        below = best - max(following.label[i], following.blank[i])
+        if not below < beam or int(below / beam * BINS) > reach or count == most:
+            continue
+        tokens.node[count] = following.node[i]
+        tokens.memory[count] = following.memory[i]
+        tokens.last[count] = following.last[i]
+        tokens.phrase[count] = following.phrase[i]
+        tokens.link[count] = following.link[i]
+        tokens.label[count] = following.label[i] - best
+        tokens.blank[count] = following.blank[i] - best
+        tokens.start[count] = following.start[i]
+        tokens.end[count] = following.end[i]
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _compacted(links: Any, linked: int, tokens: Any, count: int, into: Any) -> int:
+    """Copies the links that tokens still have, in their order, to `into`; returns their number."""
+    place = np.full(linked, -1, np.int32)
+    place[0] = 0
+    for i in range(count):
+        k = tokens.link[i]
+        while place[k] < 0:
+            place[k] = 0
+            k = links.previous[k]
+    alive = 1
+    into.word[0] = -1
+    for k in range(1, linked):
+        if place[k] < 0:
+            continue
+        place[k] = alive
+        into.previous[alive] = place[links.previous[k]]
+        into.word[alive] = links.word[k]
+        into.start[alive] = links.start[k]
+        into.end[alive] = links.end[k]
+        into.score[alive] = links.score[k]
+        alive += 1
+    for i in range(count):
+        tokens.link[i] = place[tokens.link[i]]
+    return alive
+
+
+@njit(cache=True, nogil=True)
+def _shared(links: Any, tokens: Any, count: int) -> int:
+    """The latest link that is in the past of every token."""
+    common = tokens.link[0]
+    for i in range(1, count):
+        k = tokens.link[i]
+        while k != common:  # a link comes after those before it
+            if k > common:
+                k = links.previous[k]
+            else:
+                common = links.previous[common]
+    return common
+
+
+def _new_tokens(size: int) -> Tokens:
+    kinds: dict[str, Any] = {"label": np.float32, "blank": np.float32}
+    return Tokens(*(np.zeros(size, kinds.get(name, np.int32)) for name in Tokens._fields))
+
+
+def _new_links(size: int) -> Links:
+    kinds: dict[str, Any] = {"score": np.float64}
+    return Links(*(np.zeros(size, kinds.get(name, np.int32)) for name in Links._fields))
+
+
+class Scratch:
+    """Room for the frames that are being searched, shared by the searches of a thread."""
+
+    def __init__(self) -> None:
+        """Makes it."""
+        self.tokens = _new_tokens(CAPACITY)
+        self.table = np.full(SLOTS, -1, np.int32)
+        self.slots = np.zeros(CAPACITY, np.int32)
+        self.bins = np.zeros(BINS, np.int32)
+        self.links, self.kept = _new_links(LINKS), _new_links(LINKS)
+
+
+@dataclass(frozen=True)
+class SaidWord:
+    """A word of a path.
+
+    Attributes:
+        word: Its number.
+        start: Frame (40 ms) of its first phoneme, from the first that the search heard.
+        end: And of its last.
+        score: What it added to the logarithm of the path's score.
+    """
+
+    word: int
+    start: int
+    end: int
+    score: float
+
+
+class PhoneticSearch:
+    """The search of one stream from where its recognition began.
+
+    Args:
+        tree: Pronunciations.
+        lm: Trigrams of the same words.
+        phrases: To favour.
+        weights: How it weighs.
+        scratch: Of the thread.
+    """
+
+    def __init__(self, tree: Tree, lm: Trigrams, phrases: Phrases, weights: PhoneticWeights, scratch: Scratch) -> None:
+        """Starts with no audio."""
+        self.tree, self.lm, self.phrases, self.weights, self._scratch = tree, lm, phrases, weights, scratch
+        self._tokens, self._links = _new_tokens(weights.tokens), _new_links(1)
+        self._count = 1
+        self._frames, self._offset = 0, 0.0
+        self._links.word[0] = -1
+        self._tokens.memory[0], self._tokens.last[0], self._tokens.label[0] = -START - 1, SAID_NOTHING, NEVER
+
+    def advance(self, log_probs: Floats) -> None:
+        """Hears frames: [n, P + 1] log-probabilities, blank last."""
+        w, scratch = self.weights, self._scratch
+        rest = np.ascontiguousarray(log_probs, np.float32)
+        while len(rest):
+            linked = len(self._links.word)
+            for name in Links._fields:
+                getattr(scratch.links, name)[:linked] = getattr(self._links, name)
+            self._count, linked, self._offset, used = _advance(
+                rest,
+                self._frames,
+                self._tokens,
+                self._count,
+                scratch.tokens,
+                scratch.links,
+                linked,
+                self._offset,
+                scratch.table,
+                scratch.slots,
+                scratch.bins,
+                self.tree,
+                self.lm,
+                self.phrases,
+                np.float32(w.lm_weight),
+                np.float32(w.word_bonus),
+                np.float32(w.beam),
+                w.tokens,
+            )
+            self._frames, rest = self._frames + used, rest[used:]
+            alive = _compacted(scratch.links, linked, self._tokens, self._count, scratch.kept)
+            self._links = Links(*(getattr(scratch.kept, name)[:alive].copy() for name in Links._fields))
+
+    def best(self) -> list[SaidWord]:
+        """Words of the likeliest token, which may be in the middle of another word."""
+        return self._words(self._tokens.link[int(np.argmax(self._scores()))])
+
+    def finals(self, count: int) -> list[tuple[float, list[SaidWord]]]:
+        """Paths whose last word is over, the likeliest first, at most `count`: scores and words.
+
+        Where no word has ended the paths are those of all tokens, without the words that they are in.
+        """
+        scores, tokens = self._scores(), self._tokens
+        over = np.flatnonzero(tokens.node[: self._count] == ROOT)
+        over = np.arange(self._count) if not len(over) else over
+        found: dict[int, float] = {}
+        for k in over[np.argsort(-scores[over], kind="stable")]:
+            found.setdefault(int(tokens.link[k]), float(scores[k]))
+            if len(found) == count:
+                break
+        return [(score, self._words(link)) for link, score in found.items()]
+
+    @property
+    def settled(self) -> int:
+        """Leading words that all paths share: they will not change any more."""
+        count, link = 0, _shared(self._links, self._tokens, self._count)
+        while link > 0:
+            count, link = count + 1, self._links.previous[link]
+        return count
+
+    def _scores(self) -> Floats:
+        tokens, n = self._tokens, self._count
+        scores = np.maximum(tokens.label[:n], tokens.blank[:n]) - self.phrases.pending[tokens.phrase[:n]]
+        return np.asarray(scores, np.float32)
+
+    def _words(self, link: int) -> list[SaidWord]:
+        found, links = [], self._links
+        while link > 0:
+            before = int(links.previous[link])
+            score = float(links.score[link] - links.score[before])
+            found.append(SaidWord(int(links.word[link]), int(links.start[link]), int(links.end[link]), score))
+            link = before
+        return found[::-1]

@@ -1,0 +1,94 @@
+"""What the phonetic search of a stream has said in the open segment, as wordpieces with times."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from asr.decoding.hypotheses import Row
+from asr.decoding.phonetic import PhoneticSearch, SaidWord
+from asr.decoding.words import Label
+from asr.tokenizer import Tokenizer
+
+READINGS = 16  # of a segment that has ended, at most
+
+
+class PhoneticHypotheses:
+    """As `Hypotheses`, of a search that hears phonemes.
+
+    While the segment is open there is one hypothesis; others, and the words of the best whose last is surely over, come
+    with `close`.
+
+    Args:
+        begin: Makes the search of a segment.
+        words: Texts by number, those of phrases behind the language model's.
+        tokenizer: Spells them.
+        frame_ms: Length of an encoder frame, of which the search hears two.
+    """
+
+    def __init__(
+        self, begin: Callable[[], PhoneticSearch], words: Sequence[str], tokenizer: Tokenizer, frame_ms: int
+    ) -> None:
+        """Starts without words."""
+        self._begin, self._texts, self._tokenizer, self._frame_ms = begin, words, tokenizer, frame_ms // 2
+        self.clear()
+
+    def clear(self) -> None:
+        """Starts a segment: the encoder's state started anew."""
+        self._search: PhoneticSearch | None = None
+        self._start_ms = 0
+        self._all: list[list[Label]] = [[]]
+        self.scores: list[float] = [0.0]  # of each less the best's
+        self.settled = 0
+
+    @property
+    def best(self) -> list[Label]:
+        """Labels of the likeliest hypothesis."""
+        return self._all[0]
+
+    @property
+    def others(self) -> list[list[Label]]:
+        """Labels of the other hypotheses, the likeliest first."""
+        return self._all[1:]
+
+    def accept(self, row: Row, start_ms: int, earliest_ms: int) -> None:
+        """Hears the phonemes of a chunk.
+
+        Args:
+            row: With "phonemes" [blocks, 2W, P + 1] and "heard" [blocks].
+            start_ms: Start of the chunk.
+            earliest_ms: No word is placed before.
+        """
+        if self._search is None:
+            self._search, self._start_ms = self._begin(), start_ms
+        heard = row["phonemes"][np.asarray(row["heard"], bool)]
+        self._search.advance(heard.reshape(-1, heard.shape[-1]))
+        words = self._search.best()
+        self._all, self.scores = [self._labels(words, earliest_ms)], [0.0]
+        self.settled = len(self._labels(words[: self._search.settled], earliest_ms))
+
+    def close(self, earliest_ms: int) -> None:
+        """Nothing more comes: words that are not over do not count, and other readings are told."""
+        if self._search is None:
+            return
+        finals = self._search.finals(READINGS)
+        self._all = [self._labels(words, earliest_ms) for _, words in finals]
+        self.scores = [score - finals[0][0] for score, _ in finals]
+
+    def cut(self, count: int) -> None:
+        """Leaves only the best hypothesis, and of it the first `count` labels, until the segment's end."""
+        self._all, self.scores, self._search = [self.best[:count]], [0.0], None
+
+    def _labels(self, words: Sequence[SaidWord], earliest_ms: int) -> list[Label]:
+        labels = []
+        for said in words:
+            text = self._texts[said.word]
+            pieces = self._tokenizer.encode(text)
+            start_ms = max(earliest_ms, self._start_ms + said.start * self._frame_ms)
+            end_ms = max(start_ms, self._start_ms + (said.end + 1) * self._frame_ms)
+            log_prob = min(0.0, said.score / (len(text) + 1))  # of each phoneme, nearly, and of the word
+            share = (end_ms - start_ms) / len(pieces)
+            labels += [
+                Label(piece, round(start_ms + k * share), log_prob, round(start_ms + (k + 1) * share))
+                for k, piece in enumerate(pieces)
+            ]
+        return labels

@@ -1,0 +1,62 @@
+"""`asr lexicon`: how a model's words are pronounced, for the phonetic search."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from asr.errors import AsrError, CheckpointError
+from asr.language.ngrams import RESERVED
+from asr.language.phone_lexicon import NAME, PhoneLexicon, build_tree, save_phone_lexicon
+from asr.language.word_files import NAME as WORDS
+from asr.language.word_files import read_words
+from asr.model_folder import read_config
+from asr.tokenizer import read_tokenizer
+from asr.training.pronunciations import read_words_said
+from data.pronounce import pronunciations
+
+log = logging.getLogger(__name__)
+
+
+def lexicon_command(model: Path, listed: Path | None, voice: str) -> str:
+    """Writes `lexicon.npz` into the model folder.
+
+    Args:
+        model: Model folder, with a phoneme head and `words.npz`.
+        listed: JSON of words' phonemes, as `asr-data pronounce` writes it; None: there is none.
+        voice: Of espeak-ng, which is asked for the other words; "": they are left out.
+
+    Returns:
+        What was written, in a line.
+
+    Raises:
+        CheckpointError: if a file of the model cannot be read, or it names no phonemes.
+        AsrError: if no word can be said with the model's phonemes.
+        ConfigError: if the list cannot be read.
+        SynthesisError: if espeak-ng is missing or fails.
+    """
+    _, about = read_config(model)
+    symbols = about.get("phonemes")
+    if not isinstance(symbols, list) or not symbols:
+        raise CheckpointError(f"{model / 'config.json'}: expected a model with a phoneme head, whose phonemes it names")
+    ngrams, _, _ = read_words(model / WORDS, read_tokenizer(model / "tokenizer.model"))
+    words = ngrams.words[len(RESERVED) :]
+    found: Mapping[str, Sequence[Sequence[str]]] = read_words_said(listed) if listed else {}
+    if voice:
+        found = {**pronunciations([word for word in words if word not in found], voice), **found}
+    numbers = {str(symbol): i for i, symbol in enumerate(symbols)}
+    said = {
+        word: [[numbers[phoneme] for phoneme in one] for one in found.get(word, ()) if numbers.keys() >= set(one)]
+        for word in words
+    }
+    silent = [word for word, several in said.items() if not several]
+    if len(silent) == len(said):
+        raise AsrError(f"expected words that these phonemes can say ({' '.join(numbers)}), got none of {len(said)}")
+    if silent:
+        log.warning("left out %d words without a pronunciation of these phonemes, such as %r", len(silent), silent[0])
+    path = model / NAME
+    tree = build_tree(ngrams.words, ngrams.log_probs, said)
+    save_phone_lexicon(path, PhoneLexicon(tuple(numbers), tree))
+    counts = len(said) - len(silent), sum(map(len, said.values())), len(tree.phone)
+    return (
+        f"{path}: {counts[0]} words, {counts[1]} pronunciations, {counts[2]} nodes, {path.stat().st_size / 1e6:.1f} MB"
+    )

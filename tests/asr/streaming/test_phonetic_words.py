@@ -1,0 +1,192 @@
+"""The phonetic search in streams: from a model folder to events, on every engine and in the server's worker."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.errors import AsrError, CheckpointError, ConfigError
+from asr.language import phone_lexicon, word_files
+from asr.language.fusion import make_search
+from asr.language.lexicon_command import lexicon_command
+from asr.language.word_command import train_words_command
+from asr.model_folder import load_model, save_model
+from asr.streaming.events import Final, Partial
+from asr.streaming.phrase_lists import PhraseLists
+from asr.streaming.recognizer import Recognizer
+from asr.streaming.slots import SlotEngine
+from asr.training.checkpoint import weights_of
+from asr.transducer.model import Transducer
+from server.worker.messages import Audio, Finish, Open, Recognised, Refused, Segment
+from server.worker.worker import Worker
+
+PHONEMES = ["æ", "k", "s", "t", "ʃ"]
+SAID = {
+    "cat": ["k", "æ", "t"],
+    "cats": ["k", "æ", "t", "s"],
+    "at": [["æ", "t"], ["t", "æ"]],
+    "a": ["æ"],
+    "tact": ["t", "æ", "k", "t"],
+}
+TEXT = ["a cat at a cat", "cats at cats", "tact at a cat", "a tact cat", "at cats a tact", "cat cats tact a at"] * 3
+
+
+@pytest.fixture(scope="module")
+def folder(model_folder: Path, randomised: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model with a phoneme head that says phonemes often, words and a lexicon."""
+    path = tmp_path_factory.mktemp("phonetic") / "model"
+    source, tokenizer = load_model(model_folder)
+    model = Transducer(dataclasses.replace(source.config, phonemes=len(PHONEMES)))
+    randomised(model, 3)
+    weights = {weight.path: weight for weight in model.weights}
+    for weight in source.weights:
+        weights[weight.path].assign(weight)
+    model.phonemes.kernel.assign(4.0 * np.asarray(model.phonemes.kernel))
+    decoding = {"beam": 0, "phonetic": {"lm_weight": 0.5, "word_bonus": 0.5, "beam": 20.0, "tokens": 500}}
+    save_model(path, model.config, tokenizer, weights_of(model.variables), {"phonemes": PHONEMES, "decoding": decoding})
+    (path / "text.txt").write_text("\n".join(TEXT), encoding="utf-8")
+    train_words_command([path / "text.txt"], path, 1, 0.0, 0.0)
+    (path / "said.json").write_text(json.dumps(SAID), encoding="utf-8")
+    assert "5 words, 6 pronunciations" in lexicon_command(path, path / "said.json", "")
+    return path
+
+
+@pytest.fixture
+def recording(make_audio: Callable) -> np.ndarray:
+    """Five seconds."""
+    return make_audio(5.0)
+
+
+def test_words_are_those_of_the_search_on_the_steps_phonemes(folder: Path, recording: np.ndarray) -> None:
+    """The folder's default is the phonetic search; whatever sizes the audio comes in, the words are the lexicon's."""
+    recognizer = Recognizer(folder, 320, silence_ms=0, mode="graph")
+    transcript = recognizer.transcribe(recording)
+    engine = recognizer.engine
+    state, frames = engine.initial_state(), []
+    padded = np.zeros(-(-len(recording) // engine.samples) * engine.samples, np.float32)
+    padded[: len(recording)] = recording
+    for n in range(len(padded) // engine.samples):
+        samples = padded[None, n * engine.samples : (n + 1) * engine.samples]
+        state, out = engine.step(state, samples, np.full(1, engine.frames, np.int32), np.array([n == 0]))
+        frames.append(out["phonemes"].reshape(-1, len(PHONEMES) + 1))
+    words = recognizer.engine.search.words
+    search = words.hypotheses(80)._begin()
+    search.advance(np.concatenate(frames))
+    expected = [words.texts[w.word] for w in search.finals(1)[0][1]]
+    assert transcript.text == " ".join(expected)
+    assert len(expected) > 3 and set(expected) <= set(SAID)
+    placed = [w for segment in transcript.segments for w in segment.words]
+    assert [w.start_ms for w in placed] == sorted(w.start_ms for w in placed)
+    assert all(0 <= w.start_ms <= w.end_ms <= 5120 and 0.0 <= w.confidence <= 1.0 for w in placed)
+
+
+@pytest.mark.parametrize("engine", ["litert", "litert-int8"])
+def test_other_engines_say_words_of_the_lexicon(folder: Path, recording: np.ndarray, engine: str) -> None:
+    """In float32 the same; with int8 weights of the same lexicon."""
+    found = Recognizer(folder, 320, silence_ms=0, engine=engine).transcribe(recording).text
+    if engine == "litert":
+        assert found == Recognizer(folder, 320, silence_ms=0, mode="graph").transcribe(recording).text
+    assert found and set(found.split()) <= set(SAID)
+
+
+def test_events_keep_their_promises(folder: Path, recording: np.ndarray) -> None:
+    """Stable characters stay, the final's text begins with them, and other readings are told with their shares."""
+    recognizer = Recognizer(folder, 160, silence_ms=0, mode="graph")
+    stream, kept = recognizer.stream(), ""
+    events = [event for part in np.split(recording, 25) for event in stream.accept(part)]
+    *partials, final = [*events, *stream.finish_events()]
+    assert partials and all(isinstance(event, Partial) for event in partials)
+    for event in partials:
+        assert event.text.startswith(kept)
+        kept = event.text[: event.stable]
+    assert isinstance(final, Final) and final.result.text.startswith(kept) and kept
+    assert final.alternatives and all(0.0 <= other.confidence < 1.0 for other in final.alternatives)
+    assert final.result.text not in [other.text for other in final.alternatives]
+
+
+def test_streams_do_not_meet(folder: Path, make_audio: Callable) -> None:
+    """Two streams at a time say what each says alone, and a place that is used again starts anew."""
+    sounds = [make_audio(3.0, seed=1), make_audio(2.0, seed=2)]
+    alone = Recognizer(folder, 320, mode="graph")
+    expected = [alone.transcribe(sound).text for sound in sounds]
+    both = Recognizer(folder, 320, streams=2, mode="graph")
+    first, second = both.stream(), both.stream()
+    first.push(sounds[0])
+    second.push(sounds[1])
+    assert [second.finish().text, first.finish().text] == expected[::-1]
+
+
+def test_phrases_are_favoured(folder: Path, recording: np.ndarray) -> None:
+    """Words of the lexicon by their weight; one that it lacks is pronounced, or else refused with a reason."""
+    plain = Recognizer(folder, 320, silence_ms=0, mode="graph").transcribe(recording).text.split()
+    fond = Recognizer(folder, 320, silence_ms=0, mode="graph", phrase_weight=3.0)
+    assert fond.transcribe(recording, ["tact"]).text.split().count("tact") > plain.count("tact")
+    assert fond.transcribe(recording, []).text.split() == plain
+    with pytest.raises(AsrError, match="expected words of this model's phonemes, got 'm' in 'mama'"):
+        fond.stream(["cat", "mama"])
+    with pytest.raises(AsrError, match="expected a word or more"):
+        fond.stream(["…"])
+    assert "tats" in fond.transcribe(recording, ["tats"]).text.split()
+
+
+def test_the_worker_serves_it(folder: Path, recording: np.ndarray) -> None:
+    """A session of the server says what the recogniser says; phrases that cannot be said are refused."""
+    model, tokenizer = load_model(folder)
+    search = make_search(folder, model, tokenizer, 0)
+    slots = SlotEngine(model, [320], 2, (1,), search, PhraseLists(tokenizer, 2))
+    worker = Worker(slots, tokenizer, time.monotonic)
+    assert worker.handle(Open(stream=1, chunk_ms=320, silence_ms=0)) == []
+    (refused,) = worker.handle(Open(stream=2, chunk_ms=320, silence_ms=0, phrases=("mama",)))
+    assert isinstance(refused, Refused) and refused.unsupported and "'mama'" in refused.message
+    worker.handle(Audio(stream=1, samples=recording.tobytes()))
+    worker.handle(Finish(stream=1))
+    answers = []
+    while worker.busy:
+        answers += worker.work()
+    finals = [e for a in answers if isinstance(a, Recognised) for e in a.events if isinstance(e, Segment)]
+    assert finals[-1].text == Recognizer(folder, 320, silence_ms=0).transcribe(recording).text
+
+
+def test_what_is_missing_is_named(folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    """No phoneme head, no lexicon, a lexicon of another head, weights that cannot be."""
+    model, tokenizer = load_model(model_folder)
+    with pytest.raises(AsrError, match="expected a model with phonemes"):
+        make_search(model_folder, model, tokenizer, 0)
+    with pytest.raises(CheckpointError, match="expected a model with a phoneme head"):
+        lexicon_command(model_folder, None, "")
+    model, tokenizer = load_model(folder)
+    with pytest.raises(AsrError, match="ilm_weight: expected none"):
+        make_search(folder, model, tokenizer, 0, ilm_weight=0.1)
+    other = tmp_path / "model"
+    other.mkdir()
+    for name in ("config.json", "tokenizer.model", "weights.npz", word_files.NAME):
+        (other / name).write_bytes((folder / name).read_bytes())
+    with pytest.raises(AsrError, match=r"lexicon\.npz"):
+        make_search(other, model, tokenizer, 0)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "phonemes": PHONEMES[:4]}))
+    lexicon_command(other, folder / "said.json", "")
+    with pytest.raises(CheckpointError, match="expected the model's 5 phonemes, got 4"):
+        make_search(other, model, tokenizer, 0)
+    (other / "config.json").write_text(json.dumps({**config, "phonemes": ["x"]}))
+    with pytest.raises(AsrError, match="expected words that these phonemes can say"):
+        lexicon_command(other, folder / "said.json", "")
+    (other / "said.json").write_text('{"cat": "k a t"}')
+    with pytest.raises(ConfigError, match=r"said\.json"):
+        lexicon_command(other, other / "said.json", "")
+    for wrong in ({"tokens": 0}, {"beam": 0.0}, {"lm_weight": -1.0}, {"word_bonus": float("nan")}):
+        (other / "config.json").write_text(json.dumps({**config, "decoding": {"beam": 0, "phonetic": wrong}}))
+        with pytest.raises(CheckpointError, match=f"decoding: {next(iter(wrong))}"):
+            make_search(other, model, tokenizer, 0)
+
+
+def test_the_lexicon_is_this_folders(folder: Path) -> None:
+    """Its file is small, and holds the phonemes in the head's order."""
+    ngrams, _, _ = word_files.read_words(folder / word_files.NAME, load_model(folder)[1])
+    found = phone_lexicon.load_phone_lexicon(folder / phone_lexicon.NAME, ngrams.log_probs)
+    assert list(found.symbols) == PHONEMES
+    assert sorted({ngrams.words[w] for w in found.tree.words}) == sorted(SAID)
