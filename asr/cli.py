@@ -220,12 +220,13 @@ def calibrate(
     chunk_ms: ChunkOption = "640",
     batch: Annotated[int, typer.Option(min=1, max=64, help="Utterances at a time.")] = 16,
     every: Annotated[int, typer.Option(min=1, help="Only every so many utterances.")] = 1,
+    beam: BeamOption = None,
 ) -> None:
     """Measures a model's word times and confidences on recordings it does not know, and has it say them right."""
     with quick_start():
         from asr.evaluation.calibrate import calibrate as fit
 
-        print(json.dumps(fit(manifest, split, model, parse_chunk(chunk_ms), batch, every)))
+        print(json.dumps(fit(manifest, split, model, parse_chunk(chunk_ms), batch, every, beam)))
 
 
 @app.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asr.transducer.model import Transducer
 
 FORMAT = 1  # version of the folder's layout
+WORD_RULES = ("words", "phonetic_words")  # in config.json: of the transducer's searches, and of the phonetic one
 
 
 @dataclass(frozen=True)
@@ -140,17 +141,27 @@ def load_model(folder: Path) -> tuple["Transducer", Tokenizer]:
     with _single_precision():
         model = Transducer(config)
     assign_weights(model.variables, weights, str(folder / "weights.npz"))
-    try:
-        model.word_rule = from_dict(WordRule, about.get("words", {}))
-    except ConfigError as error:
-        raise CheckpointError(f"{folder / 'config.json'}: words: {error}") from error
+    model.word_rule, model.phonetic_rule = (_word_rule(folder, about, name) for name in WORD_RULES)
     return model, tokenizer
 
 
-def save_word_rule(folder: Path, rule: WordRule) -> None:
-    """Writes how a model's labels become word times and confidences into its folder; raises as `read_config`."""
+def _word_rule(folder: Path, about: dict[str, Any], name: str) -> WordRule:
+    try:
+        return from_dict(WordRule, about.get(name, {}))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {name}: {error}") from error
+
+
+def save_word_rule(folder: Path, rule: WordRule, phonetic: bool = False) -> None:
+    """Writes how a model's labels become word times and confidences into its folder; raises as `read_config`.
+
+    Args:
+        folder: Model folder.
+        rule: What to write.
+        phonetic: Whether it is that of the phonetic search.
+    """
     config, about = read_config(folder)
-    _write_config(folder, config, about | {"words": dataclasses.asdict(rule)})
+    _write_config(folder, config, about | {WORD_RULES[phonetic]: dataclasses.asdict(rule)})
 
 
 def default_beam(folder: Path) -> int:

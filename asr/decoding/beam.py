@@ -22,6 +22,7 @@ from asr.decoding.greedy import OF_LABELS, block_window, labels_limit
 from asr.decoding.heads import Head, frames_of
 from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.phrases import PhraseTables, PhraseWords, after, biased
+from asr.decoding.words import WordRule
 from asr.transducer.model import Transducer
 
 CANDIDATES = 2  # times as many continuations as hypotheses are shown to CTC
@@ -118,6 +119,11 @@ class BeamSearch:
     def head(self) -> Head | None:
         """The head whose log-probabilities `frames` has, too."""
         return Head.pieces if self.config.ctc_weight > 0.0 else None
+
+    @property
+    def word_rule(self) -> WordRule:
+        """How its labels become word times and confidences."""
+        return self.model.word_rule
 
     def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> Hypotheses:
         """What takes the outputs of a stream, whose phrases the step follows."""

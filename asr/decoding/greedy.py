@@ -12,6 +12,7 @@ from keras import ops
 
 from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.phrases import PhraseTables, after, biased
+from asr.decoding.words import WordRule
 from asr.transducer.joint import MAX_BLOCK, BlockJoint
 from asr.transducer.model import Transducer
 
@@ -54,6 +55,11 @@ class GreedySearch:
         self.model, self.head = model, None
         self._projected = model.predictor.projected()
         self.constants = [self._projected]
+
+    @property
+    def word_rule(self) -> WordRule:
+        """How its labels become word times and confidences."""
+        return self.model.word_rule
 
     def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> Hypotheses:
         """What takes the outputs of a stream, whose phrases the step follows."""

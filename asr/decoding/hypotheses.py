@@ -71,8 +71,13 @@ class Hypotheses:
                 self._all = found
                 self.scores = [float(s) for s, parent in zip(row["scores"][n], parents, strict=True) if parent >= 0]
 
-    def close(self, earliest_ms: int) -> None:
-        """Nothing more comes; all hypotheses are told of already."""
+    @property
+    def said_until_ms(self) -> int:
+        """End of the frame that the latest label attended to; 0: there is none."""
+        return max((label.start_ms + self.frame_ms for label in self.best), default=0)
+
+    def close(self, earliest_ms: int, until_ms: int) -> None:
+        """Nothing more comes; all hypotheses are told of already, and no label lies past a restart."""
 
     def cut(self, count: int) -> None:
         """Leaves only the best hypothesis, and of it the first `count` labels."""

@@ -12,6 +12,7 @@ from keras import ops
 from asr.decoding.greedy import GreedySearch
 from asr.decoding.heads import Head, frames_of
 from asr.decoding.phrases import PhraseTables
+from asr.decoding.words import WordRule
 from asr.transducer.model import Transducer
 
 if TYPE_CHECKING:  # Numba takes its time
@@ -38,6 +39,11 @@ class PhonemeSearch:
         self.width = 2 * model.joint.joint_dim  # of keys and values, which the greedy search takes
         self._greedy, self.words = GreedySearch(model), words
         self.constants = self._greedy.constants
+
+    @property
+    def word_rule(self) -> WordRule:
+        """How its labels become word times and confidences."""
+        return self.model.phonetic_rule
 
     def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> "PhoneticHypotheses":
         """What takes the outputs of a stream: see `PhoneticWords.hypotheses`."""

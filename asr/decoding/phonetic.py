@@ -480,6 +480,13 @@ class PhoneticSearch:
         """Words of the likeliest token, which may be in the middle of another word."""
         return self._words(self._tokens.link[int(np.argmax(self._scores()))])
 
+    @property
+    def said(self) -> int:
+        """Frames up to the latest phoneme of the likeliest token, which may be in the middle of a word."""
+        k = int(np.argmax(self._scores()))
+        begun = self._tokens.node[k] != ROOT or self._tokens.link[k] > 0
+        return int(self._tokens.end[k]) + 1 if begun else 0
+
     def finals(self, count: int) -> list[tuple[float, list[SaidWord]]]:
         """Paths whose last word is over, the likeliest first, at most `count`: scores and words.
 

@@ -39,6 +39,7 @@ class PhoneticHypotheses:
         self._all: list[list[Label]] = [[]]
         self.scores: list[float] = [0.0]  # of each less the best's
         self.settled = 0
+        self.said_until_ms = 0  # a word may have begun that is not over
 
     @property
     def best(self) -> list[Label]:
@@ -64,14 +65,21 @@ class PhoneticHypotheses:
         self._search.advance(heard.reshape(-1, heard.shape[-1]))
         words = self._search.best()
         self._all, self.scores = [self._labels(words, earliest_ms)], [0.0]
+        self.said_until_ms = self._start_ms + self._search.said * self._frame_ms
         self.settled = len(self._labels(words[: self._search.settled], earliest_ms))
 
-    def close(self, earliest_ms: int) -> None:
-        """Nothing more comes: words that are not over do not count, and other readings are told."""
+    def close(self, earliest_ms: int, until_ms: int) -> None:
+        """Nothing more comes: words that are not over do not count, and other readings are told.
+
+        Args:
+            earliest_ms: No word is placed before.
+            until_ms: Words that start then or later do not count: they will be heard again.
+        """
         if self._search is None:
             return
         finals = self._search.finals(READINGS)
-        self._all = [self._labels(words, earliest_ms) for _, words in finals]
+        frames = (until_ms - self._start_ms) / self._frame_ms
+        self._all = [self._labels([w for w in words if w.start < frames], earliest_ms) for _, words in finals]
         self.scores = [score - finals[0][0] for score, _ in finals]
 
     def cut(self, count: int) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from asr.decoding.phonemes import PhonemeSearch
 from asr.decoding.words import MAX_LAG_MS, WordRule, logit_of
 from asr.errors import AsrError
 from asr.evaluation.alignment import Aligner
@@ -25,9 +26,15 @@ ROUND_MS = 10
 
 
 def calibrate(
-    manifest: Path, splits: Sequence[str], model: Path, chunk_ms: int, batch: int, every: int = 1
+    manifest: Path,
+    splits: Sequence[str],
+    model: Path,
+    chunk_ms: int,
+    batch: int,
+    every: int = 1,
+    beam: int | None = None,
 ) -> dict[str, Any]:
-    """Fits the rule on recordings that the model was not trained on, greedily, and writes it.
+    """Fits the rule on recordings that the model was not trained on, and writes it.
 
     Args:
         manifest: JSONL file.
@@ -36,6 +43,7 @@ def calibrate(
         chunk_ms: Audio per step.
         batch: Utterances at a time.
         every: Only every so many utterances; the others tell how well it went.
+        beam: Of the search whose rule it is, the phonetic one's or the others'; None: the model's.
 
     Returns:
         The rule, and the calibration error on the same recordings before and after.
@@ -44,16 +52,17 @@ def calibrate(
         AsrError: if there are too few words, or pocketsphinx is not installed.
     """
     utterances = [u for u in read_manifest(manifest, splits=splits) if u.text][::every]
-    recognizer = Recognizer(model, chunk_ms, streams=batch)
+    recognizer = Recognizer(model, chunk_ms, streams=batch, beam=beam)
     aligner, measures = Aligner(), WordMeasures()
-    recognizer.transducer.word_rule = WordRule()  # what is measured is what the model itself says
+    transducer = recognizer.transducer
+    transducer.word_rule = transducer.phonetic_rule = WordRule()  # what is measured is what the model itself says
     with Progress(console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("listening", total=len(utterances))
         for heard in listen(recognizer, utterances, progress=lambda done, total: bars.update(bar, completed=done)):
             utterance = heard.utterance
             measures.add(heard, aligner.align(load_audio(utterance.audio), utterance.transcript.split()))
     rule = fitted(measures)
-    save_word_rule(model, rule)
+    save_word_rule(model, rule, isinstance(recognizer.engine.search, PhonemeSearch))
     raw, right = np.array(measures.confidences), np.array(measures.right)
     after = np.array([rule.confidence(c) for c in measures.confidences])
     return {
@@ -89,12 +98,19 @@ def logistic(logits: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[flo
         right: [n].
     """
     design = np.stack([logits, np.ones_like(logits)], axis=1)
+    signs = np.where(right, 1.0, -1.0)
+
+    def loss(weights: NDArray[np.float64]) -> float:  # all right, or all wrong, has no finite best without the second
+        return float(np.logaddexp(0.0, -signs * (design @ weights)).sum() + 5e-4 * weights @ weights)
+
     weights = np.array([1.0, 0.0])
     for _ in range(50):
         probabilities = 1.0 / (1.0 + np.exp(-np.clip(design @ weights, -30.0, 30.0)))
-        gradient = design.T @ (right - probabilities) - 1e-3 * weights  # all right, or all wrong, has no finite best
+        gradient = design.T @ (right - probabilities) - 1e-3 * weights
         curvature = (design * (probabilities * (1 - probabilities))[:, None]).T @ design + 1e-3 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
+        while loss(weights + step) > loss(weights) and math.hypot(*step) > 1e-9:  # far from the best it overshoots
+            step = step / 2
         weights = weights + step
         if math.hypot(*step) < 1e-9:
             break

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from asr.decoding.greedy import GreedySearch
 from asr.decoding.heads import Head
 from asr.decoding.phrases import PhraseTables
+from asr.decoding.words import WordRule
 from asr.encoder.encoder import FRAMES_PER_STEP
 from asr.errors import AsrError
 from asr.features import HOP_SAMPLES, SAMPLE_RATE
@@ -54,6 +55,10 @@ class Search(Protocol):
     @property
     def constants(self) -> Sequence[Any]:
         """Tensors that it may read besides."""
+
+    @property
+    def word_rule(self) -> WordRule:
+        """How its labels become word times and confidences."""
 
     def hypotheses(
         self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0

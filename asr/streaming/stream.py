@@ -56,7 +56,7 @@ class StreamState:
         block_samples = engine.block * FRAME_SAMPLES
         self.buffer = StreamBuffer(engine.chunk_samples, block_samples, position, engine.ahead_samples)
         hypotheses = engine.search.hypotheses(FRAME_MS, phrases, phrase_weight)
-        rule = engine.model.word_rule
+        rule = engine.search.word_rule
         self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment, rule, self._heard, hypotheses)
         self.keep_from = position  # sample from which on audio is needed to recognise the open segment again
         self._fresh = True

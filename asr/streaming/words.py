@@ -72,7 +72,7 @@ class StreamWords:
             start afresh, the time from which on it hears the audio (again).
         """
         self._hypotheses.accept(out, start_ms, self._start_ms)
-        self._last_ms = max([self._start_ms, *(label.until_ms(FRAME_MS) - FRAME_MS for label in self._labels)])
+        self._last_ms = max(self._start_ms, self._hypotheses.said_until_ms - FRAME_MS)
         restart_ms = self._restart_ms(audio_ms)
         if restart_ms is not None:
             restart_ms = max(restart_ms, self.needed_ms)
@@ -139,7 +139,7 @@ class StreamWords:
 
     def finish(self, audio_ms: int, restart_ms: int | None = None) -> list[Event]:
         """Ends the segment: a `Final` if it has words. The next one begins at `restart_ms`, without it at once."""
-        self._hypotheses.close(self._start_ms)
+        self._hypotheses.close(self._start_ms, audio_ms if restart_ms is None else restart_ms)
         words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms, self.rule)
         alternatives = self._alternatives(" ".join(w.word for w in words))
         self._hypotheses.clear()

@@ -48,6 +48,7 @@ class Transducer(keras.Model):
 
     Attributes:
         word_rule: How its labels become word times and confidences.
+        phonetic_rule: How those of the phonetic search do.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Transducer(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.bigram = bigram
-        self.word_rule = WordRule()
+        self.word_rule = self.phonetic_rule = WordRule()
         self.encoder = encoder(config, name="encoder")
         fed_back = config.joint_dim if config.context_feedback else 0
         self.predictor = Predictor(
