@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio.files import read_blocks
+from asr.engine_kind import PHONETIC
 from asr.errors import AsrError
 from asr.features import SAMPLE_RATE
+from asr.model_folder import bundled_model, default_beam
 from asr.streaming.attended import Attended
 from asr.streaming.looks import BlockLook
 from asr.streaming.recognizer import Recognizer
@@ -68,7 +70,8 @@ def attend_file(
         chunk_ms: Audio per step.
         model: Model folder; None: the bundled model.
         seconds: Of the recording, from its start.
-        beam: Hypotheses of the search, of which the likeliest is drawn; 1: greedy; None: as the model folder says.
+        beam: Hypotheses of the search, of which the likeliest is drawn; 1: greedy; None: as the model folder says, or
+            greedily where it says the phonetic search.
         words: As `draw_attention`.
         heads: As `draw_attention`.
 
@@ -80,6 +83,8 @@ def attend_file(
     _kind(output)
     wanted = round(seconds * SAMPLE_RATE)
     samples = np.concatenate(list(islice(read_blocks(file, SAMPLE_RATE), math.ceil(seconds))))[:wanted]
+    if beam is None and default_beam(model or bundled_model()) == PHONETIC:
+        beam = 1  # that search does not look where the transducer does
     attended = Recognizer(model, chunk_ms, beam=beam).attend(samples)
     draw_attention(attended, output, f"{file.name}, chunks of {chunk_ms} ms", words=words, heads=heads)
     return attended.transcript.text

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from asr.host_code import host_code
 from asr.language.config import PhoneticWeights
 from asr.language.ngrams import START, UNKNOWN
 
@@ -131,7 +131,7 @@ class Links(NamedTuple):
     score: NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _found(words: Any, first: int, last: int, word: int) -> int:
     """Place of a word in a sorted row; -1: it is not there."""
     end = last
@@ -144,7 +144,7 @@ def _found(words: Any, first: int, last: int, word: int) -> int:
     return first if first < end and words[first] == word else -1
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _after(memory: int, word: int, lm: Any) -> Any:
     """Log-probability of a word after what is remembered, and what is remembered then."""
     if word >= lm.log_probs.shape[0]:  # only a phrase has it
@@ -165,7 +165,7 @@ def _after(memory: int, word: int, lm: Any) -> Any:
     return price + lm.backoffs[previous] + lm.log_probs[word], -word - 1
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _slot(table: Any, tokens: Any, node: int, memory: int, last: int, phrase: int) -> int:
     """Where in the hash table the token of these is, or would be."""
     slot = (node * 1_000_003 + memory * 69_069 + last * 31_337 + phrase * 7_919) & (SLOTS - 1)
@@ -183,7 +183,7 @@ def _slot(table: Any, tokens: Any, node: int, memory: int, last: int, phrase: in
         slot = (slot + 1) & (SLOTS - 1)
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _taken(
     table: Any, slots: Any, tokens: Any, count: int, node: int, memory: int, last: int, phrase: int, score: Any
 ) -> Any:
@@ -208,7 +208,7 @@ def _taken(
     return count, count + 1, True
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _advance(
     log_probs: Any,
     first_frame: int,
@@ -311,7 +311,7 @@ def _advance(
     return count, linked, offset, log_probs.shape[0]
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _kept(following: Any, made: int, tokens: Any, bins: Any, best: Any, beam: Any, most: int) -> int:
     """Copies the tokens that are not pruned, their scores relative to the best; returns their number.
 
@@ -344,7 +344,7 @@ def _kept(following: Any, made: int, tokens: Any, bins: Any, best: Any, beam: An
     return count
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _compacted(links: Any, linked: int, tokens: Any, count: int, into: Any) -> int:
     """Copies the links that tokens still have, in their order, to `into`; returns their number."""
     place = np.full(linked, -1, np.int32)
@@ -371,7 +371,7 @@ def _compacted(links: Any, linked: int, tokens: Any, count: int, into: Any) -> i
     return alive
 
 
-@njit(cache=True, nogil=True)
+@host_code
 def _shared(links: Any, tokens: Any, count: int) -> int:
     """The latest link that is in the past of every token."""
     common = tokens.link[0]

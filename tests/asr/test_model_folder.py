@@ -17,6 +17,7 @@ from asr.config import ModelConfig
 from asr.decoding.beam import BeamSearch
 from asr.decoding.greedy import GreedySearch
 from asr.decoding.words import WordRule
+from asr.engine_kind import PHONETIC
 from asr.errors import CheckpointError
 from asr.model_folder import default_beam, load_model, read_config, save_model, save_word_rule
 from asr.streaming.recognizer import Recognizer
@@ -62,14 +63,14 @@ def test_a_folder_names_its_beam(saved: Path, tiny: ModelConfig, make_model: Cal
     assert isinstance(Recognizer(saved, beam=1).engine.search, GreedySearch)
 
 
-def test_the_bundled_model_is_searched_with_a_beam() -> None:
-    assert default_beam(module.bundled_model()) == 16
+def test_the_bundled_model_is_searched_by_its_phonemes() -> None:
+    assert default_beam(module.bundled_model()) == PHONETIC
 
 
 @pytest.mark.parametrize(
     ("decoding", "message"),
     [
-        ({"beam": 0}, "decoding: beam: expected 1 to 32, got 0"),
+        ({"beam": -1}, "decoding: beam: expected 0 to 32, got -1"),
         ({"beam": "wide"}, "decoding: beam: expected"),
         ({"ctc_weight": -0.1}, "decoding: ctc_weight: expected a number of 0 or more, got -0.1"),
         ({"lm_weight": -1.0}, "decoding: lm_weight: expected a number of 0 or more, got -1.0"),

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.engine_kind import EngineKind
+from asr.engine_kind import PHONETIC, EngineKind
 from asr.evaluate import word_errors
+from asr.evaluation.report import decoder_name
 from asr.features import SAMPLE_RATE
-from asr.model_folder import bundled_model, default_beam
 from asr.streaming.recognizer import Recognizer
 from data.audio import load_audio
 from data.manifest import read_manifest
@@ -48,8 +48,8 @@ def compare(manifest: Path = SAMPLES, engine: EngineKind = EngineKind.xla, chunk
     audio = [load_audio(Path(u.audio)) for u in utterances]
     references = [u.transcript for u in utterances]
     found = []
-    for beam in (1, default_beam(bundled_model())):
-        name = f"earshot {engine}, {chunk_ms} ms" + (f", beam of {beam}" if beam > 1 else "")
+    for beam in (1, 16, PHONETIC):
+        name = f"earshot {engine}, {chunk_ms} ms, {decoder_name(beam)}"
         found.append(_measured(name, ours(engine, chunk_ms, beam), audio, references))
     return [*found, _measured(PEER, pocketsphinx(), audio, references)]
 

@@ -161,7 +161,7 @@ def test_the_search_takes_the_folders_language_model(model_folder: Path, tmp_pat
 def test_a_beam_or_weight_that_cannot_apply_is_refused(model_folder: Path) -> None:
     transducer, tokenizer = load_model(model_folder)
     for options, message in (
-        ((33,), "beam: expected 1 to 32, got 33"),
+        ((33,), "beam: expected 0 to 32, got 33"),
         ((1, 0.3), "lm_weight: expected a beam of 2 or more"),
         ((4, None, -1.0), "ilm_weight: expected a number of 0 or more"),
     ):

@@ -232,7 +232,7 @@ def test_no_chunk_no_step(recogniser: Callable[..., Recognizer]) -> None:
     [
         ({"streams": 0}, "streams: expected 1 or more, got 0"),
         ({"silence_ms": -1}, "silence_ms: expected 0 or more, got -1"),
-        ({"beam": 33}, "beam: expected 1 to 32, got 33"),
+        ({"beam": 33}, "beam: expected 0 to 32, got 33"),
         ({"chunk_ms": 200}, "chunk_ms: expected 160, 320 or a multiple of 640 up to 20480, got 200"),
         ({"mode": "fast"}, "engine: expected a mode that .* has .*got 'fast'"),
     ],

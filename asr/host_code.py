@@ -1,0 +1,48 @@
+"""Machine code of functions that run beside the compiled step, by Numba; kept on disk as programs are.
+
+Numba keeps code beside the source or in the user's home, and stops where neither can be written to, as in a container:
+so it is told the folder of `asr.program_cache`, or to keep nothing where that is off or cannot be had.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+from asr.program_cache import SealedFolder, cache_folder
+
+KEPT = "*.nb?"
+LARGEST_BYTES = 64 * 2**20
+
+logger = logging.getLogger(__name__)
+
+_settings: Any = numba.config
+
+
+def _kept() -> bool:
+    """Whether code can be kept; Numba knows the folder then."""
+    if _settings.CACHE_DIR:  # NUMBA_CACHE_DIR: somebody decided
+        return True
+    folder = cache_folder(os.environ)
+    if folder is None:
+        return False
+    try:
+        # Nobody else's: Numba unpickles what it finds there.
+        sealed = SealedFolder(folder.parent / "numba", KEPT, LARGEST_BYTES)
+    except OSError as error:
+        logger.warning("keeps no machine code: %s", error)
+        return False
+    if sealed.writable:
+        _settings.CACHE_DIR = str(sealed.folder)
+    return sealed.writable
+
+
+_jit: Any = numba.njit(cache=_kept(), nogil=True)
+
+
+def host_code(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a function of arrays and numbers at its first call."""
+    compiled: Callable[..., Any] = _jit(function)
+    return compiled
