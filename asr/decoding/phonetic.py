@@ -4,8 +4,9 @@ The classical decoder (token passing: Young et al. 1989; Ortmanns et al. 1997, "
 vocabulary continuous speech recognition") over the CTC topology (Graves et al. 2006): the lexicon is a prefix tree of
 phonemes; a token is a place in it with what the trigrams remember of the words before. At each frame of 40 ms a token
 says blank, says its phoneme on, or goes to a phoneme below; where a word ends, its probability after the words before
-takes the place of that of all words below the node (look-ahead), and the token is at the root again. Tokens at the same
-place with the same memory are one, and the likelier lives on (Viterbi).
+takes the place of that of all words below the node (look-ahead), and the token is at the root again. Paths through one
+word after the same words add up, as CTC has them; of different words before it, at the same place and with the same
+memory, the likelier live on.
 
 It runs beside the compiled step, on the host: tens of microseconds a frame, in machine code by Numba.
 
@@ -132,6 +133,15 @@ class Links(NamedTuple):
 
 
 @host_code
+def _sum(a: Any, b: Any) -> Any:
+    """Logarithm of the sum of two probabilities."""
+    most, least = max(a, b), min(a, b)
+    if least < most - np.float32(16.0):  # beyond single precision
+        return most
+    return most + np.float32(np.log1p(np.exp(least - most)))
+
+
+@host_code
 def _found(words: Any, first: int, last: int, word: int) -> int:
     """Place of a word in a sorted row; -1: it is not there."""
     end = last
@@ -242,7 +252,7 @@ def _advance(
         for i in range(count):
             node, memory, last, phrase = tokens.node[i], tokens.memory[i], tokens.last[i], tokens.phrase[i]
             label, pause = tokens.label[i], tokens.blank[i]
-            either = max(label, pause)
+            either = _sum(label, pause)
             on = label + said[last] if last >= 0 else NEVER
             off = either + silent
             score = max(on, off)
@@ -254,8 +264,8 @@ def _advance(
                         following.link[k] = tokens.link[i]
                         following.start[k] = tokens.start[i]
                         following.end[k] = tokens.end[i]
-                    following.label[k] = max(following.label[k], on)
-                    following.blank[k] = max(following.blank[k], off)
+                    following.label[k] = _sum(following.label[k], on)
+                    following.blank[k] = _sum(following.blank[k], off)
             second = node == ROOT and tree.second >= 0
             here = tree.ahead[node]
             for turn in range(2 if second else 1):
@@ -273,7 +283,7 @@ def _advance(
                                 following.link[k] = tokens.link[i]
                                 following.start[k] = frame if node == ROOT else tokens.start[i]
                                 following.end[k] = frame
-                            following.label[k] = max(following.label[k], score)
+                            following.label[k] = _sum(following.label[k], score)
         inside = made
         for i in range(inside):
             # A word that ends, of the paths that end in its last phoneme: those with a blank behind it are at the root.
@@ -303,6 +313,7 @@ def _advance(
                     following.link[k] = linked
                     following.start[k] = following.end[k] = frame
                     linked += 1
+                # All paths that have ended here before and say the phoneme on are among these.
                 following.label[k] = max(following.label[k], score)
         for i in range(made):
             table[slots[i]] = -1
@@ -512,7 +523,7 @@ class PhoneticSearch:
 
     def _scores(self) -> Floats:
         tokens, n = self._tokens, self._count
-        scores = np.maximum(tokens.label[:n], tokens.blank[:n]) - self.phrases.pending[tokens.phrase[:n]]
+        scores = np.logaddexp(tokens.label[:n], tokens.blank[:n]) - self.phrases.pending[tokens.phrase[:n]]
         return np.asarray(scores, np.float32)
 
     def _words(self, link: int) -> list[SaidWord]:

@@ -60,55 +60,84 @@ def spoken(words: list[str], frames_each: int = 2, blank: int = 1) -> np.ndarray
     return found
 
 
-def best_alignment(log_probs: np.ndarray, phones: list[int]) -> float:
-    """Log-probability of the likeliest CTC path of a sequence of phonemes."""
+def ctc(log_probs: np.ndarray, phones: list[int]) -> float:
+    """Log-probability of a sequence of phonemes: all its paths."""
     states = [PHONES, *(s for phone in phones for s in (phone, PHONES))]
     score = np.full(len(states), -np.inf)
-    score[:2] = log_probs[0, states[:2]]
+    score[:2] = log_probs[0, states[:2]]  # a text of nothing has one state
     for now in log_probs[1:]:
         moved = score.copy()
-        moved[1:] = np.maximum(moved[1:], score[:-1])
+        moved[1:] = np.logaddexp(moved[1:], score[:-1])
         for s in range(3, len(states), 2):
             if states[s] != states[s - 2]:
-                moved[s] = max(moved[s], score[s - 2])
+                moved[s] = np.logaddexp(moved[s], score[s - 2])
         score = moved + now[states]
-    return float(max(score[-2:]))
+    return float(np.logaddexp.reduce(score[-2:]))
 
 
-def by_hand(ngrams: NgramModel, log_probs: np.ndarray, weights: PhoneticWeights) -> tuple[float, list[str]]:
-    """The best word sequence of at most four words, or none, and its score."""
+def by_hand(ngrams: NgramModel, log_probs: np.ndarray, weights: PhoneticWeights) -> dict[tuple[str, ...], float]:
+    """Scores of all word sequences of at most four words, each over all its pronunciations' paths."""
     numbers = {word: i for i, word in enumerate(ngrams.words)}
-    found: tuple[float, list[str]] = (-np.inf, [])
+    found = {}
     for count in range(5):
         for words in itertools.product(SAID, repeat=count):
             before, price = [numbers["<s>"]], 0.0
             for word in words:
                 price += ngrams.log_prob(numbers[word], before) * weights.lm_weight + weights.word_bonus
                 before.append(numbers[word])
-            for said in itertools.product(*(SAID[word] for word in words)):
-                phones = [p for one in said for p in one]
-                if len(phones) <= len(log_probs):
-                    found = max(found, (best_alignment(log_probs, phones) + price, list(words)))
+            several = [[p for one in said for p in one] for said in itertools.product(*(SAID[w] for w in words))]
+            heard = [ctc(log_probs, phones) for phones in several if len(phones) <= len(log_probs)]
+            if heard:
+                found[words] = float(np.logaddexp.reduce(heard)) + price
     return found
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_finds_the_best_of_all_paths(ngrams: NgramModel, scratch: Scratch, seed: int) -> None:
-    """Homophones, words that begin others, repeated phonemes and several pronunciations among them."""
-    rng = np.random.default_rng(seed)
-    log_probs = frames(rng, 6)
+def test_finds_the_best_of_all_word_sequences(ngrams: NgramModel, scratch: Scratch, seed: int) -> None:
+    """Homophones, words that begin others, repeated phonemes and several pronunciations among them.
+
+    Its score is that of its words, each said one way at least, and at most that of all words': where sequences meet with the same
+    memory what is left of the less likely may count for the other.
+    """
+    log_probs = frames(np.random.default_rng(seed), 6)
     search, texts = search_of(ngrams, scratch)
     search.advance(log_probs)
-    (_, words), *_ = search.finals(4)
-    score, expected = by_hand(ngrams, log_probs, WIDE)
-    assert [texts[w.word] for w in words] == expected
-    assert sum(w.score for w in words) + _blanks_after(search) == pytest.approx(score, abs=1e-4)
+    words = search.finals(1)[0][1]
+    found = by_hand(ngrams, log_probs, WIDE)
+    best = max(found, key=lambda sequence: found[sequence])
+    assert tuple(texts[w.word] for w in words) == best
+    score = sum(w.score for w in words) + _blanks_after(search)
+    assert found[best] - 2 * np.log(2) < score < float(np.logaddexp.reduce(list(found.values()))) + 1e-3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_words_score_is_that_of_all_its_paths(ngrams: NgramModel, scratch: Scratch, seed: int) -> None:
+    """Exactly, where no other word sequence can be meant."""
+    log_probs = frames(np.random.default_rng(seed), 9)
+    only = {"cab": [[2, 0, 1]]}
+    tree = build_tree(ngrams.words, ngrams.log_probs, only)
+    automaton = phrase_automaton([], {}, {}, len(ngrams.words))
+    search = PhoneticSearch(tree, trigrams_of(ngrams), automaton, PhoneticWeights(0.7, 9.0, 1e3, 4000), scratch)
+    search.advance(log_probs[:4])
+    search.advance(log_probs[4:])
+    numbers = {word: i for i, word in enumerate(ngrams.words)}
+    scores = {}
+    for count in range(4):
+        before, price = [numbers["<s>"]], 0.0
+        for _ in range(count):
+            price += 0.7 * ngrams.log_prob(numbers["cab"], before) + 9.0
+            before.append(numbers["cab"])
+        scores[count] = ctc(log_probs, [2, 0, 1] * count) + price
+    best = max(scores, key=lambda count: scores[count])
+    words = search.finals(1)[0][1]
+    assert len(words) == best
+    assert sum(w.score for w in words) + _blanks_after(search) == pytest.approx(scores[best], abs=1e-3)
 
 
 def _blanks_after(search: PhoneticSearch) -> float:
     """What the best final path's frames after its last word's first ending added."""
     tokens, n = search._tokens, search._count
-    scores = np.maximum(tokens.label[:n], tokens.blank[:n])
+    scores = np.logaddexp(tokens.label[:n], tokens.blank[:n])
     over = np.flatnonzero(tokens.node[:n] == 0)
     best = over[int(np.argmax(scores[over]))]
     return float(scores[best]) + search._offset - float(search._links.score[tokens.link[best]])
