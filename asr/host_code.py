@@ -13,7 +13,7 @@ import numba
 
 from asr.program_cache import SealedFolder, cache_folder
 
-KEPT = "*.nb?"
+KEPT = "*/*.nb?"  # a folder for each file of source
 LARGEST_BYTES = 64 * 2**20
 
 logger = logging.getLogger(__name__)

@@ -76,7 +76,7 @@ class Hypotheses:
         """End of the frame that the latest label attended to; 0: there is none."""
         return max((label.start_ms + self.frame_ms for label in self.best), default=0)
 
-    def close(self, earliest_ms: int, until_ms: int) -> None:
+    def close(self, earliest_ms: int, until_ms: int | None) -> None:
         """Nothing more comes; all hypotheses are told of already, and no label lies past a restart."""
 
     def cut(self, count: int) -> None:

@@ -8,7 +8,8 @@ takes the place of that of all words below the node (look-ahead), and the token 
 word after the same words add up, as CTC has them; of different words before it, at the same place and with the same
 memory, the likelier live on.
 
-It runs beside the compiled step, on the host: tens of microseconds a frame, in machine code by Numba.
+It runs beside the compiled step, on the host, in machine code by Numba: some tens of microseconds a frame of clear
+speech, a millisecond or two where everything may be meant.
 
 Letters: P phonemes, N nodes, V words, A tokens, F states of phrases.
 """
@@ -28,6 +29,7 @@ NEVER = np.float32(-1e30)
 SAID_NOTHING = -1  # in place of a phoneme
 SLOTS = 1 << 15  # of the hash table, of which tokens of one frame fill at most half
 CAPACITY = SLOTS // 2
+INSIDE = CAPACITY * 3 // 4  # of them for tokens inside words: where words end there must be room
 BINS = 256  # of the scores that lie within the beam
 LINKS = 1 << 17  # words of all paths that are being searched
 PHRASE_WORD = -8.0  # log-probability of a word that only a phrase has, as in `asr.language.words`
@@ -195,7 +197,16 @@ def _slot(table: Any, tokens: Any, node: int, memory: int, last: int, phrase: in
 
 @host_code
 def _taken(
-    table: Any, slots: Any, tokens: Any, count: int, node: int, memory: int, last: int, phrase: int, score: Any
+    table: Any,
+    slots: Any,
+    tokens: Any,
+    count: int,
+    room: int,
+    node: int,
+    memory: int,
+    last: int,
+    phrase: int,
+    score: Any,
 ) -> Any:
     """The token of these, made if there is none yet; its place, the number of tokens, and whether `score` leads it.
 
@@ -205,7 +216,7 @@ def _taken(
     k = table[slot]
     if k >= 0:
         return k, count, score > max(tokens.label[k], tokens.blank[k])
-    if count >= CAPACITY - 1:
+    if count >= room:
         return -1, count, False
     table[slot] = count
     slots[count] = slot
@@ -249,6 +260,11 @@ def _advance(
             return count, linked, offset, t
         said, silent, frame = log_probs[t], log_probs[t, blank], first_frame + t
         best, made = NEVER, 0
+        bar = NEVER  # some token reaches it: nothing far below needs a place
+        for i in range(count):
+            last = tokens.last[i]
+            on = tokens.label[i] + said[last] if last >= 0 else NEVER
+            bar = max(bar, max(on, max(tokens.label[i], tokens.blank[i]) + silent))
         for i in range(count):
             node, memory, last, phrase = tokens.node[i], tokens.memory[i], tokens.last[i], tokens.phrase[i]
             label, pause = tokens.label[i], tokens.blank[i]
@@ -256,10 +272,10 @@ def _advance(
             on = label + said[last] if last >= 0 else NEVER
             off = either + silent
             score = max(on, off)
-            if score > best - beam:
-                best = max(best, score)
-                k, made, leads = _taken(table, slots, following, made, node, memory, last, phrase, score)
+            if score > max(best, bar) - beam:
+                k, made, leads = _taken(table, slots, following, made, INSIDE, node, memory, last, phrase, score)
                 if k >= 0:
+                    best = max(best, score)
                     if leads:
                         following.link[k] = tokens.link[i]
                         following.start[k] = tokens.start[i]
@@ -275,10 +291,12 @@ def _advance(
                     phone = tree.phone[child]
                     score = (pause if phone == last else either) + said[phone]
                     score += lm_weight * (tree.ahead[child] - here)
-                    if score > best - beam:
-                        best = max(best, score)
-                        k, made, leads = _taken(table, slots, following, made, child, memory, phone, phrase, score)
+                    if score > max(best, bar) - beam:
+                        k, made, leads = _taken(
+                            table, slots, following, made, INSIDE, child, memory, phone, phrase, score
+                        )
                         if k >= 0:
+                            best = max(best, score)
                             if leads:
                                 following.link[k] = tokens.link[i]
                                 following.start[k] = frame if node == ROOT else tokens.start[i]
@@ -298,12 +316,12 @@ def _advance(
                 score += phrases.gain[following.phrase[i], column]
                 if score <= best - beam or linked == links.word.shape[0]:
                     continue
-                best = max(best, score)
                 phrase = phrases.following[following.phrase[i], column]
                 last = following.last[i]
-                k, made, leads = _taken(table, slots, following, made, ROOT, memory, last, phrase, score)
+                k, made, leads = _taken(table, slots, following, made, CAPACITY, ROOT, memory, last, phrase, score)
                 if k < 0:
                     continue
+                best = max(best, score)
                 if leads:
                     links.previous[linked] = following.link[i]
                     links.word[linked] = word

@@ -1,5 +1,6 @@
 """What the phonetic search of a stream has said in the open segment, as wordpieces with times."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -30,11 +31,13 @@ class PhoneticHypotheses:
     ) -> None:
         """Starts without words."""
         self._begin, self._texts, self._tokenizer, self._frame_ms = begin, words, tokenizer, frame_ms // 2
+        self._spelt: dict[int, list[int]] = {}  # a word is asked for again with every chunk of its segment
         self.clear()
 
     def clear(self) -> None:
         """Starts a segment: the encoder's state started anew."""
         self._search: PhoneticSearch | None = None
+        self._spelt.clear()
         self._start_ms = 0
         self._all: list[list[Label]] = [[]]
         self.scores: list[float] = [0.0]  # of each less the best's
@@ -66,34 +69,40 @@ class PhoneticHypotheses:
         words = self._search.best()
         self._all, self.scores = [self._labels(words, earliest_ms)], [0.0]
         self.said_until_ms = self._start_ms + self._search.said * self._frame_ms
-        self.settled = len(self._labels(words[: self._search.settled], earliest_ms))
+        self.settled = sum(len(self._pieces(said.word)) for said in words[: self._search.settled])
 
-    def close(self, earliest_ms: int, until_ms: int) -> None:
+    def close(self, earliest_ms: int, until_ms: int | None) -> None:
         """Nothing more comes: words that are not over do not count, and other readings are told.
 
         Args:
             earliest_ms: No word is placed before.
-            until_ms: Words that start then or later do not count: they will be heard again.
+            until_ms: Words that are not over then do not count: they will be heard again; None: nothing will.
         """
         if self._search is None:
             return
         finals = self._search.finals(READINGS)
-        frames = (until_ms - self._start_ms) / self._frame_ms
-        self._all = [self._labels([w for w in words if w.start < frames], earliest_ms) for _, words in finals]
+        frames = math.inf if until_ms is None else (until_ms - self._start_ms) / self._frame_ms
+        self._all = [self._labels([w for w in words if w.end < frames], earliest_ms) for _, words in finals]
         self.scores = [score - finals[0][0] for score, _ in finals]
 
     def cut(self, count: int) -> None:
         """Leaves only the best hypothesis, and of it the first `count` labels, until the segment's end."""
         self._all, self.scores, self._search = [self.best[:count]], [0.0], None
 
+    def _pieces(self, word: int) -> list[int]:
+        if word not in self._spelt:
+            self._spelt[word] = self._tokenizer.encode(self._texts[word])
+        return self._spelt[word]
+
     def _labels(self, words: Sequence[SaidWord], earliest_ms: int) -> list[Label]:
         labels = []
         for said in words:
-            text = self._texts[said.word]
-            pieces = self._tokenizer.encode(text)
+            pieces = self._pieces(said.word)
             start_ms = max(earliest_ms, self._start_ms + said.start * self._frame_ms)
             end_ms = max(start_ms, self._start_ms + (said.end + 1) * self._frame_ms)
-            log_prob = min(0.0, said.score / (len(text) + 1))  # of each phoneme, nearly, and of the word
+            log_prob = min(
+                0.0, said.score / (len(self._texts[said.word]) + 1)
+            )  # of each phoneme, nearly, and of the word
             share = (end_ms - start_ms) / len(pieces)
             labels += [
                 Label(piece, round(start_ms + k * share), log_prob, round(start_ms + (k + 1) * share))

@@ -23,7 +23,7 @@ def lexicon_command(model: Path, listed: Path | None, voice: str) -> str:
     Args:
         model: Model folder, with a phoneme head and `words.npz`.
         listed: JSON of words' phonemes, as `asr-data pronounce` writes it; None: there is none.
-        voice: Of espeak-ng, which is asked for the other words; "": they are left out.
+        voice: Of espeak-ng, which is asked for the other words, and for those of phrases; "": they are left out.
 
     Returns:
         What was written, in a line.
@@ -55,7 +55,7 @@ def lexicon_command(model: Path, listed: Path | None, voice: str) -> str:
         log.warning("left out %d words without a pronunciation of these phonemes, such as %r", len(silent), silent[0])
     path = model / NAME
     tree = build_tree(ngrams.words, ngrams.log_probs, said)
-    save_phone_lexicon(path, PhoneLexicon(tuple(numbers), tree))
+    save_phone_lexicon(path, PhoneLexicon(tuple(numbers), tree, voice), ngrams.words)
     counts = len(said) - len(silent), sum(map(len, said.values())), len(tree.phone)
     return (
         f"{path}: {counts[0]} words, {counts[1]} pronunciations, {counts[2]} nodes, {path.stat().st_size / 1e6:.1f} MB"

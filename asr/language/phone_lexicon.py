@@ -5,6 +5,7 @@ Nodes are numbered level by level, so that the children of each, and of all befo
 Letters: P phonemes, N nodes.
 """
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoding.phonetic import ROOT, Tree
-from asr.errors import CheckpointError
+from asr.errors import AsrError, CheckpointError
 from asr.language.ngrams import RESERVED
 
 FORMAT = 1  # version of the file's layout
 NAME = "lexicon.npz"  # in a model folder
+MOST_PHONEMES = 255
 FLOOR = -100.0  # nats, of probabilities of zero
 _ARRAYS: dict[str, Any] = {"phone": np.uint8, "children": np.uint8, "ends": np.uint8, "words": np.uint32}
 
@@ -31,10 +33,12 @@ class PhoneLexicon:
     Attributes:
         symbols: P phonemes, as the phoneme head numbers them.
         tree: Of all words.
+        voice: Of espeak-ng, which pronounces words that phrases add; "": none does.
     """
 
     symbols: tuple[str, ...]
     tree: Tree
+    voice: str = ""
 
 
 def build_tree(
@@ -119,10 +123,21 @@ def _starts(lengths: NDArray[Any]) -> NDArray[np.int32]:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
-def save_phone_lexicon(path: Path, lexicon: PhoneLexicon) -> None:
-    """Writes it; the file appears whole or not at all."""
+def save_phone_lexicon(path: Path, lexicon: PhoneLexicon, words: Sequence[str]) -> None:
+    """Writes it; the file appears whole or not at all.
+
+    Args:
+        path: The file.
+        lexicon: What to write.
+        words: Texts by number, of the language model.
+
+    Raises:
+        AsrError: for more phonemes than a byte can number.
+    """
     from asr.training.checkpoint import save_arrays
 
+    if len(lexicon.symbols) > MOST_PHONEMES:
+        raise AsrError(f"expected at most {MOST_PHONEMES} phonemes, got {len(lexicon.symbols)}")
     tree = lexicon.tree
     values = {
         "phone": np.maximum(tree.phone, 0),
@@ -131,18 +146,26 @@ def save_phone_lexicon(path: Path, lexicon: PhoneLexicon) -> None:
         "words": tree.words,
     }
     arrays = {name: _packed(values[name].astype(kind)) for name, kind in _ARRAYS.items()}
-    save_arrays(path, arrays, {"format": FORMAT, "symbols": list(lexicon.symbols)})
+    save_arrays(
+        path, arrays, {"format": FORMAT, "symbols": list(lexicon.symbols), "voice": lexicon.voice, "of": _name(words)}
+    )
 
 
 def _packed(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.frombuffer(zlib.compress(values.tobytes(), 9), np.uint8)
 
 
-def load_phone_lexicon(path: Path, log_probs: NDArray[np.float64]) -> PhoneLexicon:
+def _name(words: Sequence[str]) -> str:
+    """Tells one vocabulary from another."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+
+def load_phone_lexicon(path: Path, texts: Sequence[str], log_probs: NDArray[np.float64]) -> PhoneLexicon:
     """Reads what `save_phone_lexicon` wrote.
 
     Args:
         path: The file.
+        texts: Words by number, of the language model.
         log_probs: Of each word of the language model without context.
 
     Raises:
@@ -153,6 +176,10 @@ def load_phone_lexicon(path: Path, log_probs: NDArray[np.float64]) -> PhoneLexic
     arrays, meta = load_arrays(path)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{path}: expected pronunciations of format {FORMAT}")
+    if meta.get("of") != _name(texts):
+        raise CheckpointError(
+            f"{path}: expected pronunciations of this folder's words, got those of others: asr lexicon"
+        )
     try:
         phone, children, ends, words = (
             np.frombuffer(zlib.decompress(arrays[name].tobytes()), kind).astype(np.int64)
@@ -164,4 +191,4 @@ def load_phone_lexicon(path: Path, log_probs: NDArray[np.float64]) -> PhoneLexic
     whole = len(phone) == len(children) == len(ends) == children.sum() + 1 and ends.sum() == len(words) > 0
     if not whole or phone.max() >= len(symbols) or words.max() >= len(log_probs):
         raise CheckpointError(f"{path}: expected pronunciations of this language model's words, got numbers beyond")
-    return PhoneLexicon(symbols, _completed([phone, children, ends, words], log_probs))
+    return PhoneLexicon(symbols, _completed([phone, children, ends, words], log_probs), str(meta.get("voice", "")))

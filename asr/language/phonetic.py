@@ -14,11 +14,12 @@ from asr.language import phone_lexicon, word_files
 from asr.language.config import PhoneticWeights
 from asr.language.ngrams import NgramModel
 from asr.language.phone_lexicon import PhoneLexicon, load_phone_lexicon, with_words
+from asr.model_folder import read_config
 from asr.tokenizer import Tokenizer
 from data.programs import SynthesisError
 from data.pronounce import pronunciations
 
-LISTS = 64  # of phrases that are kept ready
+LISTS = 16  # of phrases that are kept ready
 FLOOR = -1e3  # nats, of probabilities of zero
 
 
@@ -73,29 +74,35 @@ class PhoneticWords:
         sentences = [normalised(phrase).split() for phrase in phrases]
         own = [w for w in dict.fromkeys(w for words in sentences for w in words) if not self._can_say(w)]
         numbers = self._known | {word: len(self.texts) + i for i, word in enumerate(own)}
-        tree = self.lexicon.tree
+        tree, texts = self.lexicon.tree, self.texts
         if own:
             log_probs = np.full(len(self.texts) + len(own), PHRASE_WORD)
-            tree = with_words(tree, [(one, numbers[word]) for word in own for one in self._said(word)], log_probs)
+            entries = [(one, numbers[word]) for word, several in self._said(own).items() for one in several]
+            tree, texts = with_words(tree, entries, log_probs), (*self.texts, *own)
         prices = {word: weight * len(self.tokenizer.encode(word)) for words in sentences for word in words}
         automaton = phrase_automaton(sentences, prices, numbers, len(self.texts) + len(own))
-        return tree, automaton, (*self.texts, *own)
+        return tree, automaton, texts
 
     def _can_say(self, word: str) -> bool:
         return word in self._known and bool(self._spoken[self._known[word]])
 
-    def _said(self, word: str) -> list[list[int]]:
-        """Pronunciations of a word that the lexicon does not have."""
+    def _said(self, words: Sequence[str]) -> dict[str, list[list[int]]]:
+        """Pronunciations of words that the lexicon does not have."""
+        voice = self.lexicon.voice
         try:
-            several = pronunciations([word])[word]
+            found = pronunciations(words, voice) if voice else {}
         except SynthesisError as error:
-            expected = f"words of the lexicon, or espeak-ng to pronounce {word!r}"
+            expected = f"words of the lexicon, or espeak-ng to pronounce {words[0]!r}"
             raise AsrError(f"phrases: expected {expected}: {error}") from error
         numbers = {symbol: i for i, symbol in enumerate(self.lexicon.symbols)}
-        unknown = [symbol for said in several for symbol in said if symbol not in numbers]
-        if unknown:
-            raise AsrError(f"phrases: expected words of this model's phonemes, got {unknown[0]!r} in {word!r}")
-        return [[numbers[symbol] for symbol in said] for said in several]
+        said: dict[str, list[list[int]]] = {}
+        for word in words:
+            several = found.get(word, [])
+            said[word] = [[numbers[symbol] for symbol in one] for one in several if numbers.keys() >= set(one)]
+            if not said[word]:
+                way = f"a way to say them with this model's phonemes, found none for {word!r}"
+                raise AsrError(f"phrases: expected words of the lexicon, or {way}")
+        return said
 
 
 def load_phonetic(folder: Path, tokenizer: Tokenizer, phonemes: int, weights: PhoneticWeights) -> PhoneticWords:
@@ -115,10 +122,13 @@ def load_phonetic(folder: Path, tokenizer: Tokenizer, phonemes: int, weights: Ph
         if not phonemes or not (folder / name).is_file():
             raise AsrError(f"beam: expected a model with phonemes and {folder / name} for a beam of 0, found none")
     ngrams, _, _ = word_files.read_words(folder / word_files.NAME, tokenizer)
-    lexicon = load_phone_lexicon(folder / phone_lexicon.NAME, ngrams.log_probs)
-    count = len(lexicon.symbols)
-    if count != phonemes:
-        raise CheckpointError(f"{folder / phone_lexicon.NAME}: expected the model's {phonemes} phonemes, got {count}")
+    path = folder / phone_lexicon.NAME
+    lexicon = load_phone_lexicon(path, ngrams.words, ngrams.log_probs)
+    symbols = read_config(folder)[1].get("phonemes", [])
+    if list(lexicon.symbols) != symbols or len(symbols) != phonemes:
+        raise CheckpointError(
+            f"{path}: expected the phonemes of the model's config.json, got {len(lexicon.symbols)} others"
+        )
     return PhoneticWords(lexicon, ngrams, tokenizer, weights)
 
 
@@ -166,10 +176,14 @@ def phrase_automaton(
             queue.append(child)
     pending = np.array([0.0 if state in ends else begun[state] for state in range(len(children))], np.float32)
     following = np.zeros((len(children), len(prices) + 1), np.int32)
+    places = {word: place for place, word in enumerate(prices, 1)}
     column = np.zeros(words, np.int32)
-    for place, word in enumerate(prices, 1):
+    for word, place in places.items():
         column[numbers[word]] = place
-        following[:, place] = [_next(children, fallbacks, state, word) for state in range(len(children))]
+    for state in queue:
+        following[state] = following[fallbacks[state]]
+        for word, child in children[state].items():
+            following[state, places[word]] = child
     gain = np.array(begun, np.float32)[following] - pending[:, None]
     return Phrases(column, following, gain, pending)
 

@@ -101,9 +101,12 @@ class Recognizer:
         """
         for row, taken in enumerate(self._rows):
             if taken is None:
-                stream = Stream(self, row, phrases)
-                stream.phrases = self._take(phrases)
-                self._rows[row] = stream
+                place = self._take(phrases)  # first: it bounds them
+                try:
+                    stream = self._rows[row] = Stream(self, row, place, phrases)
+                except AsrError:
+                    self._phrases.release(place)
+                    raise
                 return stream
         raise AsrError(f"expected at most {len(self._rows)} streams at a time; close one, or ask for more")
 
@@ -171,9 +174,9 @@ class Recognizer:
 class Stream(AbstractContextManager["Stream"]):
     """One stream of audio: samples in, events out. Made by `Recognizer.stream`."""
 
-    def __init__(self, recognizer: Recognizer, row: int, phrases: Sequence[str] = ()) -> None:
-        """Starts with no audio."""
-        self.row, self.phrases = row, 0  # the place of the list that the step follows
+    def __init__(self, recognizer: Recognizer, row: int, place: int = 0, phrases: Sequence[str] = ()) -> None:
+        """Starts with no audio; `place` is that of the list of phrases that the step follows."""
+        self.row, self.phrases = row, place
         engine, weight = recognizer.engine, recognizer.phrase_weight
         self.state = StreamState(
             recognizer.tokenizer, engine, recognizer.silence_ms, phrases=phrases, phrase_weight=weight

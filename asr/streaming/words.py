@@ -123,7 +123,7 @@ class StreamWords:
         """Takes the latest word out of the segment, which may go on; returns where to hear it again."""
         starts = [i for i, label in enumerate(self._labels) if self.tokenizer.starts_word(label.piece)]
         if not starts or starts[-1] == 0:
-            return ended_ms
+            return min(ended_ms, self._labels[-1].until_ms(FRAME_MS)) if self._labels else ended_ms
         place = max(self._labels[starts[-1]].start_ms - FRAME_MS, self._labels[starts[-1] - 1].start_ms + FRAME_MS)
         self._hypotheses.cut(starts[-1])
         return min(place, ended_ms)
@@ -139,7 +139,7 @@ class StreamWords:
 
     def finish(self, audio_ms: int, restart_ms: int | None = None) -> list[Event]:
         """Ends the segment: a `Final` if it has words. The next one begins at `restart_ms`, without it at once."""
-        self._hypotheses.close(self._start_ms, audio_ms if restart_ms is None else restart_ms)
+        self._hypotheses.close(self._start_ms, restart_ms)
         words = words_of(self._labels, self.tokenizer, FRAME_MS, self._ended_ms, audio_ms, self.rule)
         alternatives = self._alternatives(" ".join(w.word for w in words))
         self._hypotheses.clear()

@@ -101,8 +101,10 @@ class Worker:
         if not self._free:
             return [Refused(stream=message.stream, message="expected a free place, all are taken; try again later")]
         place = message.position, message.segment
+        phrases = 0
         try:
             engine = self.engine.engine(message.chunk_ms)
+            phrases = self.phrases.take(message.phrases)  # first: it bounds them
             state = StreamState(
                 self.tokenizer,
                 engine,
@@ -112,8 +114,9 @@ class Worker:
                 phrases=message.phrases,
                 phrase_weight=self.phrases.weight,
             )
-            phrases = self.phrases.take(message.phrases)
         except AsrError as error:
+            if phrases:
+                self.phrases.release(phrases)
             full = isinstance(error, PhraseListsFull)
             return [Refused(stream=message.stream, message=str(error), unsupported=not full)]
         stream = WorkerStream(message.stream, self._free.pop(), message.chunk_ms, state, phrases)

@@ -96,8 +96,8 @@ def by_hand(ngrams: NgramModel, log_probs: np.ndarray, weights: PhoneticWeights)
 def test_finds_the_best_of_all_word_sequences(ngrams: NgramModel, scratch: Scratch, seed: int) -> None:
     """Homophones, words that begin others, repeated phonemes and several pronunciations among them.
 
-    Its score is that of its words, each said one way at least, and at most that of all words': where sequences meet with the same
-    memory what is left of the less likely may count for the other.
+    Its score is that of its words, each said one way at least, and at most that of all words': where sequences meet
+    with the same memory, what is left of the less likely may count for the other.
     """
     log_probs = frames(np.random.default_rng(seed), 6)
     search, texts = search_of(ngrams, scratch)
@@ -237,3 +237,11 @@ def test_favours_phrases_and_takes_it_back(ngrams: NgramModel, scratch: Scratch)
     following, texts = search_of(ngrams, scratch, phrases=[["acb"]], price=5.0)
     following.advance(heard)
     assert [texts[w.word] for w in following.finals(1)[0][1]] == ["acb"]
+
+
+def test_flat_posteriors_fill_no_table(ngrams: NgramModel, scratch: Scratch) -> None:
+    """Where everything may be meant, as much as has room is searched; words go on ending, and the stream goes on."""
+    search, _ = search_of(ngrams, scratch, PhoneticWeights(0.7, 2.0, 1e3, 8000))
+    search.advance(np.full((40, PHONES + 1), np.log(0.25), np.float32))
+    assert 0 < search._count <= 8000
+    assert len(search.finals(1)[0][1]) > 5

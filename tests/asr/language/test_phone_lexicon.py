@@ -14,6 +14,7 @@ from asr.language.phone_lexicon import (
     save_phone_lexicon,
     with_words,
 )
+from asr.training.checkpoint import load_arrays, save_arrays
 
 WORDS = (*RESERVED, "cat", "cats", "kat", "at", "a", "unsaid")
 PROBS = np.log(np.array([0.01, 1e-30, 0.2, 0.1, 0.05, 0.3, 0.3, 0.04]))
@@ -66,9 +67,9 @@ def test_more_words_hang_below_a_root_of_their_own() -> None:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     """All of the tree, with the look-ahead of the words' probabilities now."""
     tree = build_tree(WORDS, PROBS, SAID)
-    save_phone_lexicon(tmp_path / "lexicon.npz", PhoneLexicon(SYMBOLS, tree))
-    found = load_phone_lexicon(tmp_path / "lexicon.npz", PROBS)
-    assert found.symbols == SYMBOLS
+    save_phone_lexicon(tmp_path / "lexicon.npz", PhoneLexicon(SYMBOLS, tree, "en-us"), WORDS)
+    found = load_phone_lexicon(tmp_path / "lexicon.npz", WORDS, PROBS)
+    assert (found.symbols, found.voice) == (SYMBOLS, "en-us")
     for one, other in zip(found.tree, tree, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -77,23 +78,25 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
     """A missing file, one that is cut, one of more words than there are, and something else."""
     path = tmp_path / "lexicon.npz"
     with pytest.raises(CheckpointError, match=r"lexicon\.npz"):
-        load_phone_lexicon(path, PROBS)
+        load_phone_lexicon(path, WORDS, PROBS)
     tree = build_tree(WORDS, PROBS, SAID)
-    save_phone_lexicon(path, PhoneLexicon(SYMBOLS, tree))
+    save_phone_lexicon(path, PhoneLexicon(SYMBOLS, tree, "en-us"), WORDS)
+    with pytest.raises(CheckpointError, match="those of others"):
+        load_phone_lexicon(path, WORDS[::-1], PROBS)
     with pytest.raises(CheckpointError, match="numbers beyond"):
-        load_phone_lexicon(path, PROBS[:4])
-    save_phone_lexicon(path, PhoneLexicon(SYMBOLS[:2], tree))
+        load_phone_lexicon(path, WORDS, PROBS[:4])
+    save_phone_lexicon(path, PhoneLexicon(SYMBOLS[:2], tree), WORDS)
     with pytest.raises(CheckpointError, match="numbers beyond"):
-        load_phone_lexicon(path, PROBS)
+        load_phone_lexicon(path, WORDS, PROBS)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError):
-        load_phone_lexicon(path, PROBS)
-    from asr.training.checkpoint import save_arrays
-
-    save_arrays(path, {"phone": np.zeros(3, np.uint8)}, {"format": 1, "symbols": ["a"]})
+        load_phone_lexicon(path, WORDS, PROBS)
+    path.write_bytes(whole)
+    _, meta = load_arrays(path)
+    save_arrays(path, {"phone": np.zeros(3, np.uint8)}, meta)
     with pytest.raises(CheckpointError, match="damaged"):
-        load_phone_lexicon(path, PROBS)
+        load_phone_lexicon(path, WORDS, PROBS)
     save_arrays(path, {"phone": np.zeros(3, np.uint8)}, {"format": 99})
     with pytest.raises(CheckpointError, match="format"):
-        load_phone_lexicon(path, PROBS)
+        load_phone_lexicon(path, WORDS, PROBS)

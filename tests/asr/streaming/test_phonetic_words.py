@@ -1,6 +1,7 @@
 """The phonetic search in streams: from a model folder to events, on every engine and in the server's worker."""
 
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -51,7 +52,7 @@ def folder(model_folder: Path, randomised: Callable, tmp_path_factory: pytest.Te
     (path / "text.txt").write_text("\n".join(TEXT), encoding="utf-8")
     train_words_command([path / "text.txt"], path, 1, 0.0, 0.0)
     (path / "said.json").write_text(json.dumps(SAID), encoding="utf-8")
-    assert "5 words, 6 pronunciations" in lexicon_command(path, path / "said.json", "")
+    assert "5 words, 6 pronunciations" in lexicon_command(path, path / "said.json", "en-us")
     return path
 
 
@@ -126,10 +127,13 @@ def test_phrases_are_favoured(folder: Path, recording: np.ndarray) -> None:
     fond = Recognizer(folder, 320, silence_ms=0, mode="graph", phrase_weight=3.0)
     assert fond.transcribe(recording, ["tact"]).text.split().count("tact") > plain.count("tact")
     assert fond.transcribe(recording, []).text.split() == plain
-    with pytest.raises(AsrError, match="expected words of this model's phonemes, got 'm' in 'mama'"):
+    with pytest.raises(AsrError, match=r"expected words of the lexicon, or a way to say .* found none for 'mama'"):
         fond.stream(["cat", "mama"])
     with pytest.raises(AsrError, match="expected a word or more"):
         fond.stream(["…"])
+    with pytest.raises(AsrError, match="expected at most"):
+        fond.stream([" ".join(words) for words in itertools.product(SAID, repeat=5)])
+    assert [fond.stream(["cat"]).finish().text] == [""]  # no place was lost
     assert "tats" in fond.transcribe(recording, ["tats"]).text.split()
 
 
@@ -170,7 +174,7 @@ def test_what_is_missing_is_named(folder: Path, model_folder: Path, tmp_path: Pa
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "phonemes": PHONEMES[:4]}))
     lexicon_command(other, folder / "said.json", "")
-    with pytest.raises(CheckpointError, match="expected the model's 5 phonemes, got 4"):
+    with pytest.raises(CheckpointError, match=r"expected the phonemes of the model's config\.json, got 4 others"):
         make_search(other, model, tokenizer, 0)
     (other / "config.json").write_text(json.dumps({**config, "phonemes": ["x"]}))
     with pytest.raises(AsrError, match="expected words that these phonemes can say"):
@@ -187,6 +191,6 @@ def test_what_is_missing_is_named(folder: Path, model_folder: Path, tmp_path: Pa
 def test_the_lexicon_is_this_folders(folder: Path) -> None:
     """Its file is small, and holds the phonemes in the head's order."""
     ngrams, _, _ = word_files.read_words(folder / word_files.NAME, load_model(folder)[1])
-    found = phone_lexicon.load_phone_lexicon(folder / phone_lexicon.NAME, ngrams.log_probs)
+    found = phone_lexicon.load_phone_lexicon(folder / phone_lexicon.NAME, ngrams.words, ngrams.log_probs)
     assert list(found.symbols) == PHONEMES
     assert sorted({ngrams.words[w] for w in found.tree.words}) == sorted(SAID)
