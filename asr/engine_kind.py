@@ -5,7 +5,7 @@ from enum import StrEnum
 from asr.errors import AsrError
 
 MAX_BEAM = 32  # hypotheses
-PHONETIC = 0  # a beam of none: the search through pronunciations by the phoneme head (`asr.decoding.phonetic`)
+PHONETIC = 0  # a beam of none: the search through pronunciations by the phoneme head (`asr.decoding.token_passing`)
 
 
 class EngineKind(StrEnum):

@@ -38,7 +38,7 @@ class LanguageConfig:
 
 @dataclass(frozen=True)
 class PhoneticWeights:
-    """How the phonetic search weighs and prunes: see `asr.decoding.phonetic`.
+    """How the phonetic search weighs and prunes: see `asr.decoding.token_passing`.
 
     Attributes:
         lm_weight: Of the trigrams' log-probability of each word.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.decoding.phonetic import ROOT, Tree
+from asr.decoding.phonetic_types import ROOT, Tree
 from asr.errors import AsrError, CheckpointError
 from asr.language.ngrams import RESERVED
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.decoding.phonetic import PHRASE_WORD, PhoneticSearch, Phrases, Scratch, Tree, Trigrams
+from asr.decoding.phonetic import PhoneticSearch, Scratch
 from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
+from asr.decoding.phonetic_types import Phrases, Tree, Trigrams
 from asr.decoding.phrases import normalised
+from asr.decoding.token_passing import PHRASE_WORD
 from asr.errors import AsrError, CheckpointError
 from asr.language import phone_lexicon, word_files
 from asr.language.config import PhoneticWeights

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROOT = Path(__file__).parents[3]
 LOAD_S = 300.0  # for loading and compiling on a busy machine
 CHUNK_MS = 320
+BEAM = 16  # of the transducer, whose attention is that of the words
 SOUND_MS = 5_000  # of the recording that has to be heard
 
 
@@ -31,7 +32,9 @@ async def run() -> AsyncIterator[Running]:
     """The service with the bundled model, warm."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
-        settings = Settings(port=0, chunks_ms=(CHUNK_MS,), max_streams=2, batch=1, ping_s=LOAD_S, backlog_s=LOAD_S)
+        settings = Settings(
+            port=0, chunks_ms=(CHUNK_MS,), max_streams=2, batch=1, beam=BEAM, ping_s=LOAD_S, backlog_s=LOAD_S
+        )
         running = await start_running(settings, None, wait_s=LOAD_S)
         yield running
         await stop_running(running)
@@ -53,7 +56,17 @@ async def page(browser: Any, run: Running) -> AsyncIterator[Any]:
 
 def transcribed(file: Path) -> str:
     """What the command makes of a file."""
-    command = [sys.executable, "-m", "asr.cli", "transcribe", str(file), "--chunk-ms", str(CHUNK_MS)]
+    command = [
+        sys.executable,
+        "-m",
+        "asr.cli",
+        "transcribe",
+        str(file),
+        "--chunk-ms",
+        str(CHUNK_MS),
+        "--beam",
+        str(BEAM),
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=file.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -89,7 +102,7 @@ async def test_the_microphone_gives_the_words_of_the_command(page: Any, tmp_path
 
 
 async def test_the_page_draws_the_attention_of_the_words(page: Any, recording: Recording, tmp_path: Path) -> None:
-    """With the server's defaults, a beam among them. What is drawn as text is caught on its way to the canvas."""
+    """With a beam. What is drawn as text is caught on its way to the canvas."""
     await page.evaluate(
         """() => { const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
         window.rows = [];
