@@ -11,12 +11,12 @@ from keras import ops
 
 from asr.decoding.greedy import GreedySearch
 from asr.decoding.heads import Head, frames_of
+from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.phrases import PhraseTables
 from asr.decoding.words import WordRule
 from asr.transducer.model import Transducer
 
 if TYPE_CHECKING:  # Numba takes its time
-    from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
     from asr.language.phonetic import PhoneticWords
 
 
@@ -45,7 +45,7 @@ class PhonemeSearch:
         """How its labels become word times and confidences."""
         return self.model.phonetic_rule
 
-    def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> "PhoneticHypotheses":
+    def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> Hypotheses:
         """What takes the outputs of a stream: see `PhoneticWords.hypotheses`."""
         return self.words.hypotheses(frame_ms, phrases, weight)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asr.decoding.hypotheses import Row
+from asr.decoding.hypotheses import Hypotheses, Row
 from asr.decoding.phonetic import PhoneticSearch, SaidWord
 from asr.decoding.words import Label
 from asr.tokenizer import Tokenizer
@@ -13,8 +13,8 @@ from asr.tokenizer import Tokenizer
 READINGS = 16  # of a segment that has ended, at most
 
 
-class PhoneticHypotheses:
-    """As `Hypotheses`, of a search that hears phonemes.
+class PhoneticHypotheses(Hypotheses):
+    """Those of a search that hears phonemes.
 
     While the segment is open there is one hypothesis; others, and the words of the best whose last is surely over, come
     with `close`.
@@ -30,29 +30,26 @@ class PhoneticHypotheses:
         self, begin: Callable[[], PhoneticSearch], words: Sequence[str], tokenizer: Tokenizer, frame_ms: int
     ) -> None:
         """Starts without words."""
-        self._begin, self._texts, self._tokenizer, self._frame_ms = begin, words, tokenizer, frame_ms // 2
+        self._begin, self._texts, self._tokenizer, self._phone_ms = begin, words, tokenizer, frame_ms // 2
         self._spelt: dict[int, list[int]] = {}  # a word is asked for again with every chunk of its segment
-        self.clear()
+        super().__init__(frame_ms)
 
     def clear(self) -> None:
         """Starts a segment: the encoder's state started anew."""
+        super().clear()
         self._search: PhoneticSearch | None = None
         self._spelt.clear()
-        self._start_ms = 0
-        self._all: list[list[Label]] = [[]]
-        self.scores: list[float] = [0.0]  # of each less the best's
-        self.settled = 0
-        self.said_until_ms = 0  # a word may have begun that is not over
+        self._start_ms = self._until_ms = self._settled = 0
 
     @property
-    def best(self) -> list[Label]:
-        """Labels of the likeliest hypothesis."""
-        return self._all[0]
+    def settled(self) -> int:
+        """Leading labels that all paths of the search share: they will not change any more."""
+        return self._settled
 
     @property
-    def others(self) -> list[list[Label]]:
-        """Labels of the other hypotheses, the likeliest first."""
-        return self._all[1:]
+    def said_until_ms(self) -> int:
+        """End of the latest phoneme: a word may have begun that is not over."""
+        return self._until_ms
 
     def accept(self, row: Row, start_ms: int, earliest_ms: int) -> None:
         """Hears the phonemes of a chunk.
@@ -67,9 +64,9 @@ class PhoneticHypotheses:
         heard = row["phonemes"][np.asarray(row["heard"], bool)]
         self._search.advance(heard.reshape(-1, heard.shape[-1]))
         words = self._search.best()
-        self._all, self.scores = [self._labels(words, earliest_ms)], [0.0]
-        self.said_until_ms = self._start_ms + self._search.said * self._frame_ms
-        self.settled = sum(len(self._pieces(said.word)) for said in words[: self._search.settled])
+        self._all, self.scores = [self._spelled(words, earliest_ms)], [0.0]
+        self._until_ms = self._start_ms + self._search.said * self._phone_ms
+        self._settled = sum(len(self._pieces(said.word)) for said in words[: self._search.settled])
 
     def close(self, earliest_ms: int, until_ms: int | None) -> None:
         """Nothing more comes: words that are not over do not count, and other readings are told.
@@ -81,28 +78,28 @@ class PhoneticHypotheses:
         if self._search is None:
             return
         finals = self._search.finals(READINGS)
-        frames = math.inf if until_ms is None else (until_ms - self._start_ms) / self._frame_ms
-        self._all = [self._labels([w for w in words if w.end < frames], earliest_ms) for _, words in finals]
+        frames = math.inf if until_ms is None else (until_ms - self._start_ms) / self._phone_ms
+        self._all = [self._spelled([w for w in words if w.end < frames], earliest_ms) for _, words in finals]
         self.scores = [score - finals[0][0] for score, _ in finals]
 
     def cut(self, count: int) -> None:
         """Leaves only the best hypothesis, and of it the first `count` labels, until the segment's end."""
-        self._all, self.scores, self._search = [self.best[:count]], [0.0], None
+        super().cut(count)
+        self._search = None
 
     def _pieces(self, word: int) -> list[int]:
         if word not in self._spelt:
             self._spelt[word] = self._tokenizer.encode(self._texts[word])
         return self._spelt[word]
 
-    def _labels(self, words: Sequence[SaidWord], earliest_ms: int) -> list[Label]:
+    def _spelled(self, words: Sequence[SaidWord], earliest_ms: int) -> list[Label]:
         labels = []
         for said in words:
             pieces = self._pieces(said.word)
-            start_ms = max(earliest_ms, self._start_ms + said.start * self._frame_ms)
-            end_ms = max(start_ms, self._start_ms + (said.end + 1) * self._frame_ms)
-            log_prob = min(
-                0.0, said.score / (len(self._texts[said.word]) + 1)
-            )  # of each phoneme, nearly, and of the word
+            start_ms = max(earliest_ms, self._start_ms + said.start * self._phone_ms)
+            end_ms = max(start_ms, self._start_ms + (said.end + 1) * self._phone_ms)
+            shares = len(self._texts[said.word]) + 1  # phonemes, nearly, and the word itself
+            log_prob = min(0.0, said.score / shares)
             share = (end_ms - start_ms) / len(pieces)
             labels += [
                 Label(piece, round(start_ms + k * share), log_prob, round(start_ms + (k + 1) * share))

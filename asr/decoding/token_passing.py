@@ -20,6 +20,7 @@ import numpy as np
 
 from asr.decoding.phonetic_types import ROOT
 from asr.host_code import host_code
+from asr.language.config import PHRASE_WORD
 from asr.language.ngrams import UNKNOWN
 
 NEVER = np.float32(-1e30)
@@ -27,7 +28,6 @@ SLOTS = 1 << 15  # of the hash table, of which tokens of one frame fill at most 
 CAPACITY = SLOTS // 2
 INSIDE = CAPACITY * 3 // 4  # of them for tokens inside words: where words end there must be room
 BINS = 256  # of the scores that lie within the beam
-PHRASE_WORD = -8.0  # log-probability of a word that only a phrase has, as in `asr.language.words`
 
 
 @host_code

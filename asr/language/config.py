@@ -8,6 +8,7 @@ from typing import Any
 from asr.errors import ConfigError
 
 MAX_TOKENS = 8192  # of the phonetic search
+PHRASE_WORD = -8.0  # log-probability of a word that only a phrase has; the best on development data (docs/phrases.md)
 
 
 def _positive(config: Any, *names: str) -> None:

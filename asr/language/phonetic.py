@@ -10,10 +10,9 @@ from asr.decoding.phonetic import PhoneticSearch, Scratch
 from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
 from asr.decoding.phonetic_types import Phrases, Tree, Trigrams
 from asr.decoding.phrases import normalised
-from asr.decoding.token_passing import PHRASE_WORD
 from asr.errors import AsrError, CheckpointError
 from asr.language import phone_lexicon, word_files
-from asr.language.config import PhoneticWeights
+from asr.language.config import PHRASE_WORD, PhoneticWeights
 from asr.language.ngrams import NgramModel
 from asr.language.phone_lexicon import PhoneLexicon, load_phone_lexicon, with_words
 from asr.model_folder import read_config
@@ -22,7 +21,6 @@ from data.programs import SynthesisError
 from data.pronounce import pronunciations
 
 LISTS = 16  # of phrases that are kept ready
-FLOOR = -1e3  # nats, of probabilities of zero
 
 
 class PhoneticWords:
@@ -40,7 +38,6 @@ class PhoneticWords:
     ) -> None:
         """Keeps the parts."""
         self.lexicon, self.tokenizer, self.weights, self.texts = lexicon, tokenizer, weights, ngrams.words
-        self._log_probs = ngrams.log_probs
         self._trigrams, self._scratch = trigrams_of(ngrams), Scratch()
         self._known = {word: number for number, word in enumerate(ngrams.words)}
         self._spoken = np.zeros(len(ngrams.words), bool)
@@ -141,7 +138,7 @@ def trigrams_of(ngrams: NgramModel) -> Trigrams:
     values = (getattr(ngrams, name) for name in names)
     return Trigrams(
         *(
-            x.astype(kinds[name]) if name in kinds else np.maximum(x, FLOOR).astype(np.float32)
+            x.astype(kinds[name]) if name in kinds else np.maximum(x, word_files.FLOOR).astype(np.float32)
             for name, x in zip(names, values, strict=True)
         )
     )

@@ -16,14 +16,13 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from asr.language.config import WordPrices
+from asr.language.config import PHRASE_WORD, WordPrices
 from asr.language.lexicon import OUTSIDE, ROOT, Lexicon
 from asr.language.ngrams import START, UNKNOWN, NgramModel
 from asr.tokenizer import Tokenizer
 
 NONE = -1  # no bigram
 NO_CHILD = -1e4  # nats
-PHRASE_WORD = -8.0  # log-probability of a word that only a phrase has; the best on development data (docs/phrases.md)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ Letters: B rows, C encoder frames per chunk, W frames per block, M labels at mos
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from asr.decoding.greedy import GreedySearch
 from asr.decoding.heads import Head
+from asr.decoding.hypotheses import Hypotheses
 from asr.decoding.phrases import PhraseTables
 from asr.decoding.words import WordRule
 from asr.encoder.encoder import FRAMES_PER_STEP
@@ -25,10 +26,6 @@ from asr.features import HOP_SAMPLES, SAMPLE_RATE
 from asr.features.frontend import LogMelFrontend
 from asr.transducer.joint import MAX_BLOCK
 from asr.transducer.model import Transducer
-
-if TYPE_CHECKING:  # Numba takes its time
-    from asr.decoding.hypotheses import Hypotheses
-    from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
 
 FRAME_SAMPLES = FRAMES_PER_STEP * HOP_SAMPLES  # samples per encoder frame
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE  # 80 ms
@@ -60,9 +57,7 @@ class Search(Protocol):
     def word_rule(self) -> WordRule:
         """How its labels become word times and confidences."""
 
-    def hypotheses(
-        self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0
-    ) -> "Hypotheses | PhoneticHypotheses":
+    def hypotheses(self, frame_ms: int, phrases: Sequence[str] = (), weight: float = 0.0) -> Hypotheses:
         """What takes the outputs of a stream that follows these phrases."""
 
     def frames(self, lower: Any, upper: Any) -> Any:

@@ -1,7 +1,7 @@
 """One stream's labels as events: partial texts, and segments that end at pauses."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from asr.streaming.events import Alternative, Event, Final, Partial
 from asr.streaming.pauses import is_quiet, quietest
 from asr.tokenizer import Tokenizer
 from asr.transcript import segment_of
-
-if TYPE_CHECKING:  # Numba takes its time
-    from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
 
 PATIENCE_MS = 20_000  # a segment as long as this ends at shorter and shorter pauses
 LONGEST_MS = 40_000  # and one as long as this before its latest word
@@ -47,7 +44,7 @@ class StreamWords:
         segment: int = 0,
         rule: WordRule | None = None,
         heard: Callable[[int, int], NDArray[np.float32]] | None = None,
-        hypotheses: "Hypotheses | PhoneticHypotheses | None" = None,
+        hypotheses: Hypotheses | None = None,
     ) -> None:
         """Starts with no words."""
         self.tokenizer, self.silence_ms, self.rule = tokenizer, silence_ms, rule or WordRule()

@@ -72,6 +72,14 @@ def test_logistic_finds_what_the_words_were_drawn_by() -> None:
     assert np.isfinite(logistic(logits, np.ones(20_000, bool))).all()
 
 
+def test_logistic_does_not_overshoot() -> None:
+    """As of the phonetic search's confidences: all low, most words right, so that whole steps of Newton's run away."""
+    rng = np.random.default_rng(7)
+    logits = np.log(rng.beta(2.0, 8.0, 8000))
+    right = rng.random(8000) < 1.0 / (1.0 + np.exp(-(1.0 * logits + 3.7)))
+    assert logistic(logits, right) == pytest.approx((1.0, 3.7), abs=0.2)
+
+
 def test_the_rule_takes_lags_away_and_makes_confidences_true() -> None:
     rng = np.random.default_rng(1)
     confidences = rng.uniform(0.05, 0.99, 3000)
@@ -97,6 +105,10 @@ def test_a_model_folder_keeps_the_rule(model_folder: Path, tmp_path: Path) -> No
     rule = WordRule(140, 70, 1.1, -0.8)
     save_word_rule(folder, rule)
     assert load_model(folder)[0].word_rule == rule
+    assert load_model(folder)[0].phonetic_rule == WordRule()
+    save_word_rule(folder, WordRule(scale=2.0), phonetic=True)
+    found = load_model(folder)[0]
+    assert (found.word_rule, found.phonetic_rule) == (rule, WordRule(scale=2.0))
     path = folder / "config.json"
     path.write_text(path.read_text().replace('"start_lag_ms": 140', '"start_lag_ms": 900'))
     with pytest.raises(CheckpointError, match="words: start_lag_ms: expected at most 400"):
