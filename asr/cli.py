@@ -260,6 +260,15 @@ def train_lm(
 def train_words(
     texts: Annotated[list[Path], typer.Argument(help="Texts (.txt, .txt.xz), a sentence a line; twice counts twice.")],
     model: Annotated[Path, typer.Option("--model", help="Model folder; words.npz is written into it.")],
+    held_out: Annotated[
+        Path | None, typer.Option(help="Text by which each text, --ngrams and the --counts get their share; none: one.")
+    ] = None,
+    ngrams: Annotated[
+        list[Path] | None, typer.Option(help="A model to mix in: ARPA (.gz, .xz) or CMU Sphinx's .lm.bin; may repeat.")
+    ] = None,
+    counts: Annotated[
+        list[Path] | None, typer.Option(help="Words or pairs of words, a tab, their count, to mix in; may repeat.")
+    ] = None,
     min_count: Annotated[int, typer.Option(min=1, help="Rarer words are unknown.")] = 2,
     bigram_gain: Annotated[
         float, typer.Option(min=0.0, help="Nats that a bigram gains its text at least; more: a smaller file.")
@@ -267,9 +276,10 @@ def train_words(
     trigram_gain: Annotated[float, typer.Option(min=0.0, help="The same of trigrams.")] = 3.0,
 ) -> None:
     """Counts word trigrams for the beam search of a model: a lexicon, and which words follow which."""
-    from asr.language.word_command import train_words_command
+    from asr.language.word_command import Sources, train_words_command
 
-    print(train_words_command(texts, model, min_count, bigram_gain, trigram_gain))
+    sources = Sources(texts, ngrams or (), counts or (), held_out)
+    print(train_words_command(sources, model, min_count, bigram_gain, trigram_gain))
 
 
 @app.command()
@@ -281,11 +291,14 @@ def lexicon(
     voice: Annotated[
         str, typer.Option(help="Of espeak-ng, for words not listed there; empty: leave them out.")
     ] = "en-us",
+    dictionary: Annotated[
+        Path | None, typer.Option(help="CMU Pronouncing Dictionary: where it says a word otherwise, both may be heard.")
+    ] = None,
 ) -> None:
     """Writes how a model's words are pronounced, for the phonetic search."""
     from asr.language.lexicon_command import lexicon_command
 
-    print(lexicon_command(model, pronunciations, voice))
+    print(lexicon_command(model, pronunciations, voice, dictionary))
 
 
 @app.command()

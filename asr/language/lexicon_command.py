@@ -12,18 +12,20 @@ from asr.language.word_files import read_words
 from asr.model_folder import read_config
 from asr.tokenizer import read_tokenizer
 from asr.training.pronunciations import read_words_said
+from data.cmudict import read_cmudict, sound_alike
 from data.pronounce import pronunciations
 
 log = logging.getLogger(__name__)
 
 
-def lexicon_command(model: Path, listed: Path | None, voice: str) -> str:
+def lexicon_command(model: Path, listed: Path | None, voice: str, dictionary: Path | None = None) -> str:
     """Writes `lexicon.npz` into the model folder.
 
     Args:
         model: Model folder, with a phoneme head and `words.npz`.
         listed: JSON of words' phonemes, as `asr-data pronounce` writes it; None: there is none.
         voice: Of espeak-ng, which is asked for the other words, and for those of phrases; "": they are left out.
+        dictionary: In the form of the CMU Pronouncing Dictionary; what it says otherwise is another pronunciation.
 
     Returns:
         What was written, in a line.
@@ -32,6 +34,7 @@ def lexicon_command(model: Path, listed: Path | None, voice: str) -> str:
         CheckpointError: if a file of the model cannot be read, or it names no phonemes.
         AsrError: if no word can be said with the model's phonemes.
         ConfigError: if the list cannot be read.
+        ManifestError: if the dictionary cannot be read.
         SynthesisError: if espeak-ng is missing or fails.
     """
     _, about = read_config(model)
@@ -43,6 +46,8 @@ def lexicon_command(model: Path, listed: Path | None, voice: str) -> str:
     found: Mapping[str, Sequence[Sequence[str]]] = read_words_said(listed) if listed else {}
     if voice:
         found = {**pronunciations([word for word in words if word not in found], voice), **found}
+    if dictionary:
+        found = _with_others(found, read_cmudict(dictionary))
     numbers = {str(symbol): i for i, symbol in enumerate(symbols)}
     said = {
         word: [[numbers[phoneme] for phoneme in one] for one in found.get(word, ()) if numbers.keys() >= set(one)]
@@ -60,3 +65,14 @@ def lexicon_command(model: Path, listed: Path | None, voice: str) -> str:
     return (
         f"{path}: {counts[0]} words, {counts[1]} pronunciations, {counts[2]} nodes, {path.stat().st_size / 1e6:.1f} MB"
     )
+
+
+def _with_others(
+    found: Mapping[str, Sequence[Sequence[str]]], others: Mapping[str, Sequence[str]]
+) -> dict[str, list[Sequence[str]]]:
+    """Pronunciations, and those of a dictionary that sound otherwise. Words that only it has are new."""
+    every = {word: list(said) for word, said in found.items()}
+    for word, other in others.items():
+        if not any(sound_alike(said, other) for said in every.setdefault(word, [])):
+            every[word].append(other)
+    return every

@@ -108,7 +108,7 @@ def estimate(
     levels = [(np.arange(len(words)), probs)]
     for keys, count in counted[1:]:
         levels.append((keys, _interpolated(keys, count, levels[-1])))
-    return _pruned(words, levels, [raw[1][1], raw[2][1]], (bigram_gain, trigram_gain))
+    return pruned(words, levels, [raw[1][1], raw[2][1]], (bigram_gain, trigram_gain))
 
 
 def _grams(stream: Ints, order: int) -> tuple[Ints, Ints]:
@@ -180,9 +180,21 @@ def _end_probs(keys: Ints, lower: tuple[Ints, Floats]) -> Floats:
     return lower[1][np.searchsorted(lower[0], keys & _mask(order))]
 
 
-def _pruned(
-    words: tuple[str, ...], levels: list[tuple[Ints, Floats]], counts: list[Ints], gains: tuple[float, float]
+def pruned(
+    words: tuple[str, ...],
+    levels: Sequence[tuple[Ints, Floats]],
+    counts: Sequence[Ints | Floats],
+    gains: tuple[float, float],
 ) -> NgramModel:
+    """Leaves out n-grams that gain little, and sets the backoffs of what is left.
+
+    Args:
+        words: V texts, `RESERVED` first.
+        levels: Of words, bigrams and trigrams: sorted keys and probabilities. What a longer one begins and ends with
+            is there, too.
+        counts: How often each bigram and each trigram occurs, or is expected to.
+        gains: Nats that a bigram and a trigram gain at least.
+    """
     kept_trigrams = _gain(levels[2], levels[1], counts[1]) > gains[1]
     trigrams = levels[2][0][kept_trigrams]
     kept_bigrams = _gain(levels[1], levels[0], counts[0]) > gains[0]
@@ -213,7 +225,7 @@ def _pruned(
     )
 
 
-def _gain(level: tuple[Ints, Floats], lower: tuple[Ints, Floats], counts: Ints) -> Floats:
+def _gain(level: tuple[Ints, Floats], lower: tuple[Ints, Floats], counts: Ints | Floats) -> Floats:
     """By how much each n-gram raises the log-probability of the text it was counted in."""
     keys, probs = level
     starts, row = _rows(keys)

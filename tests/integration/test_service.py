@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 
 from asr.engine_kind import EngineKind
-from asr.language.word_command import train_words_command
+from asr.language.word_command import Sources, train_words_command
 from asr.streaming import events as streaming
 from asr.streaming.recognizer import Recognizer
 from server.settings import Settings
@@ -72,7 +72,7 @@ def model_folder(random_folder: Path, beam: int, tmp_path_factory: pytest.TempPa
     sentences = (" ".join(rng.choice(words, rng.integers(1, 9), p=chance)) for _ in range(400))
     text = folder / "text.txt"
     text.write_text("\n".join([*sentences, "once", "rare twice"]), encoding="utf-8")
-    train_words_command([text], folder, 2, 1.0, 2.0)
+    train_words_command(Sources([text]), folder, 2, 1.0, 2.0)
     return folder
 
 

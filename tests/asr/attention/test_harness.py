@@ -143,8 +143,11 @@ def test_a_model_of_any_length_takes_recordings_of_several(name: str) -> None:
         np.testing.assert_allclose(np.asarray(model(arrays)["context"]), expected, atol=ATOL)
 
 
-@pytest.mark.parametrize(("policy", "atol"), [("mixed_bfloat16", 0.1), ("mixed_float16", 0.02), ("float64", 1e-5)])
-def test_other_dtypes_are_near_float32(policy: str, atol: float, case: Any) -> None:
+@pytest.mark.parametrize(
+    ("policy", "rounding"), [("mixed_bfloat16", 2**-8), ("mixed_float16", 2**-11), ("float64", 2**-24)]
+)
+def test_other_dtypes_are_near_float32(policy: str, rounding: float, case: Any) -> None:
+    """Within a few roundings of the largest value: processors differ in where a product of matrices rounds."""
     layer, arrays = built(case), inputs(case)
     config = layer.get_config() | {"dtype": policy}
     for name in ("score", "chunk_score"):
@@ -158,7 +161,9 @@ def test_other_dtypes_are_near_float32(policy: str, atol: float, case: Any) -> N
     assert {w.dtype for w in other.trainable_weights} <= {"float64" if policy == "float64" else "float32"}
     if case.smooth:  # a selection may tip over
         for x, y in zip(outputs, called(layer, arrays, arrays["mask"]), strict=True):
-            np.testing.assert_allclose(np.asarray(ops.cast(x, "float32")), y, atol=atol)
+            np.testing.assert_allclose(
+                np.asarray(ops.cast(x, "float32")), y, rtol=0.0, atol=20 * rounding * np.abs(y).max()
+            )
 
 
 def test_every_weight_and_input_has_a_gradient(case: Any) -> None:

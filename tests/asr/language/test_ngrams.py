@@ -21,7 +21,7 @@ from asr.language.fusion import make_search
 from asr.language.lexicon import OUTSIDE, ROOT, build_lexicon
 from asr.language.model import RecurrentLanguageModel
 from asr.language.ngrams import START, UNKNOWN, NgramModel, estimate
-from asr.language.word_command import train_words_command
+from asr.language.word_command import Sources, train_words_command
 from asr.language.word_files import FUSION, NAME, load_words, read_words, save_words
 from asr.language.words import PHRASE_WORD, WordLanguageModel
 from asr.model_folder import load_model
@@ -323,7 +323,7 @@ def test_a_folder_with_words_is_searched_with_them(model_folder: Path, tmp_path:
     folder = tmp_path / "model"
     copytree(model_folder, folder)
     (tmp_path / "text.txt").write_text("\n".join(" ".join(s) for s in sentences()), encoding="utf-8")
-    said = train_words_command([tmp_path / "text.txt"], folder, 2, 1.0, 2.0)
+    said = train_words_command(Sources([tmp_path / "text.txt"]), folder, 2, 1.0, 2.0)
     assert said.startswith(f"{folder / NAME}: 15 words, ")
     transducer, tokenizer = load_model(folder)
     search = make_search(folder, transducer, tokenizer, 4)

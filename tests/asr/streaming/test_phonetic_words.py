@@ -14,7 +14,7 @@ from asr.errors import AsrError, CheckpointError, ConfigError
 from asr.language import phone_lexicon, word_files
 from asr.language.fusion import make_search
 from asr.language.lexicon_command import lexicon_command
-from asr.language.word_command import train_words_command
+from asr.language.word_command import Sources, train_words_command
 from asr.model_folder import load_model, save_model
 from asr.streaming.events import Final, Partial
 from asr.streaming.phrase_lists import PhraseLists
@@ -22,6 +22,7 @@ from asr.streaming.recognizer import Recognizer
 from asr.streaming.slots import SlotEngine
 from asr.training.checkpoint import weights_of
 from asr.transducer.model import Transducer
+from data.manifest import ManifestError
 from server.worker.messages import Audio, Finish, Open, Recognised, Refused, Segment
 from server.worker.worker import Worker
 
@@ -50,7 +51,7 @@ def folder(model_folder: Path, randomised: Callable, tmp_path_factory: pytest.Te
     decoding = {"beam": 0, "phonetic": {"lm_weight": 0.5, "word_bonus": 0.5, "beam": 20.0, "tokens": 500}}
     save_model(path, model.config, tokenizer, weights_of(model.variables), {"phonemes": PHONEMES, "decoding": decoding})
     (path / "text.txt").write_text("\n".join(TEXT), encoding="utf-8")
-    train_words_command([path / "text.txt"], path, 1, 0.0, 0.0)
+    train_words_command(Sources([path / "text.txt"]), path, 1, 0.0, 0.0)
     (path / "said.json").write_text(json.dumps(SAID), encoding="utf-8")
     assert "5 words, 6 pronunciations" in lexicon_command(path, path / "said.json", "en-us")
     return path
@@ -153,6 +154,18 @@ def test_the_worker_serves_it(folder: Path, recording: np.ndarray) -> None:
         answers += worker.work()
     finals = [e for a in answers if isinstance(a, Recognised) for e in a.events if isinstance(e, Segment)]
     assert finals[-1].text == Recognizer(folder, 320, silence_ms=0).transcribe(recording).text
+
+
+def test_a_dictionary_adds_what_it_says_otherwise(folder: Path, tmp_path: Path) -> None:
+    """Not what sounds like what is there, nor what the model's phonemes cannot say."""
+    for name in ("config.json", "tokenizer.model", word_files.NAME):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    dictionary = tmp_path / "cmudict.dict"
+    dictionary.write_text("cat  T K\ncat(2)  K K\nat  AE1 T\nelsewhere  T T\n")
+    assert "5 words, 7 pronunciations" in lexicon_command(tmp_path, folder / "said.json", "", dictionary)
+    dictionary.write_text("cat  T K\ncats\n")
+    with pytest.raises(ManifestError, match="line 2: expected a word and its phonemes"):
+        lexicon_command(tmp_path, folder / "said.json", "", dictionary)
 
 
 def test_what_is_missing_is_named(folder: Path, model_folder: Path, tmp_path: Path) -> None:
