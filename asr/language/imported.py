@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from asr.errors import AsrError
 from asr.language.ngrams import RESERVED, START, NgramModel
 
 _WORD = re.compile(r"[a-z']*[a-z][a-z']*")
-_OPEN = {".gz": gzip.open, ".xz": lzma.open}
 _LN_10 = float(np.log(10.0))
 _CERTAIN = 0.99  # the most of a word's successors that its listed pairs can be, however counts disagree
 
@@ -30,7 +29,8 @@ def is_word(text: str, start: bool = False) -> bool:
 @contextmanager
 def _lines(path: Path) -> Iterator[IO[str]]:
     try:
-        with _OPEN.get(path.suffix, open)(path, "rt", encoding="utf-8", errors="replace") as file:
+        opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+        with opened(path, "rt", encoding="utf-8", errors="replace") as file:
             yield file
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise AsrError(f"{path}: expected a text file of n-grams: {error}") from error
@@ -110,25 +110,20 @@ def read_counts(paths: Iterable[Path], most_words: int = 100_000) -> NgramModel:
         raise AsrError("expected lists of counts with single words of a to z and the apostrophe, got none")
     kept = dict(sorted(singles.items(), key=lambda item: -item[1])[:most_words])
     total = sum(kept.values())
+    listed, said, lost = dict.fromkeys(kept, 0.0), dict.fromkeys(kept, 0.0), dict.fromkeys(kept, 0.0)
+    known = {pair: count for pair, count in pairs.items() if pair[0] in kept and pair[1] in kept}
+    for (first, _), often in known.items():
+        listed[first] += often
     bigrams: Level = {}
-    said, lost = dict.fromkeys(kept, 0.0), dict.fromkeys(kept, 0.0)
-    listed = dict.fromkeys(kept, 0.0)
-    for (first, second), count in pairs.items():
-        if first in kept and second in kept:
-            listed[first] += count
-    for (first, second), count in pairs.items():
-        if first in kept and second in kept:
-            share = count / max(kept[first], listed[first] / _CERTAIN)
-            said[first] += share
-            lost[first] += kept[second] / total
-            bigrams[first, second] = float(np.log(share)), 0.0
-    unigrams: Level = {
-        (word,): (
-            float(np.log(count / total)),
-            float(np.log((1.0 - said[word]) / max(1.0 - lost[word], 1e-6))),
-        )
-        for word, count in kept.items()
-    }
+    for (first, second), often in known.items():
+        share = often / max(kept[first], listed[first] / _CERTAIN)
+        said[first] += share
+        lost[first] += kept[second] / total
+        bigrams[first, second] = float(np.log(share)), 0.0
+    unigrams: Level = {}
+    for single, often in kept.items():
+        left = (1.0 - said[single]) / max(1.0 - lost[single], 1e-6)
+        unigrams[(single,)] = float(np.log(often / total)), float(np.log(left))
     return model_of([unigrams, bigrams, {}])
 
 

@@ -87,9 +87,11 @@ def _model(reader: _Reader) -> NgramModel:
     triples = _bit_fields(reader, trigrams + 1, [bits, 16])
     texts = reader.bytes(int(reader.numbers("<u4", 1)[0])).decode("utf-8", "replace").split("\0")
     # The trie begins with an n-gram's last word; below are those before it.
-    last = np.repeat(np.arange(words), np.diff(singles["f2"].astype(np.int64)))
+    below = singles["f2"].astype(np.int64)
+    last = np.repeat(np.arange(words), below[1:] - below[:-1])
     before, backoffs, probs, firsts = (column[: len(last)] for column in pairs)
-    row = np.repeat(np.arange(len(last)), np.diff([*firsts, pairs[3][len(last)]]))
+    ends = pairs[3][1 : len(last) + 1]
+    row = np.repeat(np.arange(len(last)), ends - firsts)
     kept = [is_word(text, start=True) for text in texts]
     levels: list[Level] = [
         {
@@ -98,8 +100,8 @@ def _model(reader: _Reader) -> NgramModel:
             if kept[i]
         },
         {
-            (texts[a], texts[b]): weights
-            for a, b, *weights in zip(before, last, tables[0][probs], tables[1][backoffs], strict=True)
+            (texts[a], texts[b]): (prob, backoff)
+            for a, b, prob, backoff in zip(before, last, tables[0][probs], tables[1][backoffs], strict=True)
             if kept[a] and kept[b]
         },
         {
