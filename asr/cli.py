@@ -1,4 +1,4 @@
-"""The `asr` command: transcribe, evaluate, train, train-lm, train-words, export, attend, curves."""
+"""The `asr` command: transcribe, evaluate, train, language models and lexicons, export, attend, curves."""
 
 import json
 import logging
@@ -254,6 +254,32 @@ def train_lm(
     from asr.language.command import train_language_command
 
     train_language_command(config, run or Path("runs") / config.stem, until_minutes)
+
+
+@app.command("train-next-words")
+def train_next_words(
+    config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs/language/next-words.toml.")],
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
+    until_minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")] = None,
+) -> None:
+    """Trains a network over words for the phonetic search, or goes on where the run stopped."""
+    from asr.language.command import train_next_words_command
+
+    train_next_words_command(config, run or Path("runs") / config.stem, until_minutes)
+
+
+@app.command("sample-words")
+def sample_words(
+    ngrams: Annotated[Path, typer.Argument(help="Trigrams: ARPA (.gz, .xz) or CMU Sphinx's .lm.bin.")],
+    output: Annotated[Path, typer.Argument(help="Text to write, a sentence a line; .xz is packed.")],
+    sentences: Annotated[int, typer.Option(min=1, help="How many.")] = 300_000,
+    words: Annotated[tuple[int, int], typer.Option(help="Words of a sentence, from and to.")] = (5, 24),
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
+) -> None:
+    """Writes sentences as trigrams say them, for a network to learn from what they were counted on."""
+    from asr.language.sampling import sample_words_command
+
+    print(sample_words_command(ngrams, output, sentences, words, seed))
 
 
 @app.command("train-words")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from asr.decoding.next_words import NextWords, kept_states
 from asr.decoding.phonetic_types import ROOT, Floats, Links, Phrases, Tokens, Tree, Trigrams
 from asr.decoding.token_passing import BINS, CAPACITY, NEVER, SLOTS, advance, compacted, shared
 from asr.language.config import PhoneticWeights
@@ -23,15 +24,20 @@ def _new_tokens(size: int) -> Tokens:
 
 
 def _new_links(size: int) -> Links:
-    kinds: dict[str, Any] = {"score": np.float64}
+    kinds: dict[str, Any] = {"score": np.float64, "key": np.int64}
     return Links(*(np.zeros(size, kinds.get(name, np.int32)) for name in Links._fields))
 
 
 class Scratch:
-    """Room for the frames that are being searched, shared by the searches of a thread."""
+    """Room for the frames that are being searched, shared by the searches of a thread.
 
-    def __init__(self) -> None:
+    Args:
+        network: That the searches have.
+    """
+
+    def __init__(self, network: NextWords) -> None:
         """Makes it."""
+        self.network, self.states = network, kept_states(network)
         self.tokens = _new_tokens(CAPACITY)
         self.table = np.full(SLOTS, -1, np.int32)
         self.slots = np.zeros(CAPACITY, np.int32)
@@ -98,6 +104,8 @@ class PhoneticSearch:
                 scratch.bins,
                 self.tree,
                 self.lm,
+                scratch.network,
+                scratch.states,
                 self.phrases,
                 np.float32(w.lm_weight),
                 np.float32(w.word_bonus),

@@ -12,6 +12,7 @@ ROOT = 0  # of every tree
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.int8]
 
 
 class Tree(NamedTuple):
@@ -101,6 +102,7 @@ class Links(NamedTuple):
         start: Frame of its first phoneme.
         end: And of its last.
         score: Of the whole path up to its end.
+        key: Of all words up to it: see `asr.decoding.next_words.key_after`.
     """
 
     previous: Ints
@@ -108,3 +110,4 @@ class Links(NamedTuple):
     start: Ints
     end: Ints
     score: NDArray[np.float64]
+    key: NDArray[np.int64]

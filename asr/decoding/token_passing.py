@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from asr.decoding.next_words import key_after, with_network
 from asr.decoding.phonetic_types import ROOT
 from asr.host_code import host_code
 from asr.language.config import PHRASE_WORD
@@ -27,6 +28,7 @@ NEVER = np.float32(-1e30)
 SLOTS = 1 << 15  # of the hash table, of which tokens of one frame fill at most half
 CAPACITY = SLOTS // 2
 INSIDE = CAPACITY * 3 // 4  # of them for tokens inside words: where words end there must be room
+LIFT = np.float32(1.0)  # nats by which the network may make a word likelier than the trigrams have it
 BINS = 256  # of the scores that lie within the beam
 
 
@@ -140,6 +142,8 @@ def advance(
     bins: Any,
     tree: Any,
     lm: Any,
+    network: Any,
+    kept: Any,
     phrases: Any,
     lm_weight: Any,
     word_bonus: Any,
@@ -208,8 +212,12 @@ def advance(
                 word = tree.words[c]
                 price, memory = _after(following.memory[i], word, lm)
                 column = phrases.column[word]
-                score = following.label[i] + lm_weight * (price - tree.ahead[node]) + word_bonus
-                score += phrases.gain[following.phrase[i], column]
+                rest = following.label[i] - lm_weight * tree.ahead[node] + word_bonus
+                rest += phrases.gain[following.phrase[i], column]
+                known = network.weight > 0 and word < lm.log_probs.shape[0]
+                if known and rest + lm_weight * (price + LIFT) > best - beam:
+                    price = with_network(price, word, following.link[i], links, network, kept)
+                score = rest + lm_weight * price
                 if score <= best - beam or linked == links.word.shape[0]:
                     continue
                 phrase = phrases.following[following.phrase[i], column]
@@ -224,6 +232,7 @@ def advance(
                     links.start[linked] = following.start[i]
                     links.end[linked] = following.end[i]
                     links.score[linked] = score + offset
+                    links.key[linked] = key_after(links.key[following.link[i]], word)
                     following.link[k] = linked
                     following.start[k] = following.end[k] = frame
                     linked += 1
@@ -280,7 +289,7 @@ def compacted(links: Any, linked: int, tokens: Any, count: int, into: Any) -> in
             place[k] = 0
             k = links.previous[k]
     alive = 1
-    into.word[0] = -1
+    into.word[0], into.key[0] = -1, links.key[0]
     for k in range(1, linked):
         if place[k] < 0:
             continue
@@ -290,6 +299,7 @@ def compacted(links: Any, linked: int, tokens: Any, count: int, into: Any) -> in
         into.start[alive] = links.start[k]
         into.end[alive] = links.end[k]
         into.score[alive] = links.score[k]
+        into.key[alive] = links.key[k]
         alive += 1
     for i in range(count):
         tokens.link[i] = place[tokens.link[i]]

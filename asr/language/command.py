@@ -1,13 +1,17 @@
-"""`asr train-lm`: reads the configuration, trains, and stops in good order when told to."""
+"""`asr train-lm` and `asr train-next-words`: read the configuration, train, and stop in good order when told to."""
 
 import logging
 import signal
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from asr.config import read_toml
-from asr.language.config import LanguageTrainConfig
+from asr.language.config import LanguageTrainConfig, NextWordTrainConfig
+
+if TYPE_CHECKING:
+    from asr.language.text_trainer import TextTrainer
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +33,18 @@ def train_language_command(config: Path, run: Path, until_minutes: float | None)
     settings = read_toml(LanguageTrainConfig, config)
     from asr.language.trainer import LanguageTrainer  # imports Keras: after the configuration is known to be right
 
-    trainer = LanguageTrainer(settings, config.parent, run)
+    _train(LanguageTrainer(settings, config.parent, run), until_minutes)
 
+
+def train_next_words_command(config: Path, run: Path, until_minutes: float | None) -> None:
+    """Trains a network over words; as `train_language_command`, of a `NextWordTrainConfig` to `next_words.npz`."""
+    settings = read_toml(NextWordTrainConfig, config)
+    from asr.language.next_word_trainer import NextWordTrainer
+
+    _train(NextWordTrainer(settings, config.parent, run), until_minutes)
+
+
+def _train(trainer: "TextTrainer", until_minutes: float | None) -> None:
     def stop(signum: int, frame: FrameType | None) -> None:
         log.info("stopping after this step")
         trainer.stop_requested = True

@@ -8,6 +8,7 @@ from typing import Any
 from asr.errors import ConfigError
 
 MAX_TOKENS = 8192  # of the phonetic search
+MAX_NEXT_WORDS = 32_000  # of the network over words: their numbers are kept in 16 bits
 PHRASE_WORD = -8.0  # log-probability of a word that only a phrase has; the best on development data (docs/phrases.md)
 
 
@@ -44,6 +45,8 @@ class PhoneticWeights:
     Attributes:
         lm_weight: Of the trigrams' log-probability of each word.
         word_bonus: Added for each word, in nats; below 0 it is a price.
+        network_share: Of the network over words, where the folder has one, in the probability of a word; the rest is
+            the trigrams'.
         beam: Tokens this much less likely than the best are dropped, in nats.
         tokens: And those beyond so many.
     """
@@ -52,6 +55,7 @@ class PhoneticWeights:
     word_bonus: float = -0.5
     beam: float = 14.0
     tokens: int = 1500
+    network_share: float = 0.4
 
     def __post_init__(self) -> None:
         """Raises ConfigError naming the number that is wrong."""
@@ -59,6 +63,8 @@ class PhoneticWeights:
             raise ConfigError(f"lm_weight: expected a number of 0 or more, got {self.lm_weight}")
         if not math.isfinite(self.word_bonus):
             raise ConfigError(f"word_bonus: expected a finite number, got {self.word_bonus}")
+        if not 0.0 <= self.network_share < 1.0:
+            raise ConfigError(f"network_share: expected 0 or more and less than 1, got {self.network_share}")
         _positive(self, "beam")
         if not 1 <= self.tokens <= MAX_TOKENS:
             raise ConfigError(f"tokens: expected 1 to {MAX_TOKENS}, got {self.tokens}")
@@ -134,13 +140,11 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
-class LanguageTrainConfig:
-    """A training run.
+class TextTrainConfig:
+    """What every training on text needs.
 
     Attributes:
-        model: Sizes.
         texts: What to learn from.
-        tokenizer: The transducer's tokenizer.model. Relative to the configuration's folder.
         held_out: Sentences of the first text that are scored, not learned.
         steps: Steps in all; the learning rate falls to zero over them as a cosine.
         rows: B, rows of text per step.
@@ -152,9 +156,7 @@ class LanguageTrainConfig:
         seed: Of the weights and of the order.
     """
 
-    model: LanguageConfig = LanguageConfig()
     texts: tuple[TextConfig, ...] = field(default_factory=tuple)
-    tokenizer: str = ""
     held_out: int = 5000
     steps: int = 1000
     rows: int = 256
@@ -169,16 +171,79 @@ class LanguageTrainConfig:
         """Raises ConfigError naming the key that is wrong."""
         if not self.texts:
             raise ConfigError("texts: expected one or more, got none")
+        names = "held_out", "steps", "rows", "row_labels", "learning_rate", "warmup", "checkpoint_minutes", "log_steps"
+        _positive(self, *names)
+
+
+@dataclass(frozen=True)
+class LanguageTrainConfig(TextTrainConfig):
+    """A training run of a language model over wordpieces.
+
+    Attributes:
+        model: Sizes.
+        tokenizer: The transducer's tokenizer.model. Relative to the configuration's folder.
+    """
+
+    model: LanguageConfig = LanguageConfig()
+    tokenizer: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the key that is wrong."""
+        super().__post_init__()
         if not self.tokenizer:
             raise ConfigError("tokenizer: expected a sentencepiece model file, got none")
-        _positive(
-            self,
-            "held_out",
-            "steps",
-            "rows",
-            "row_labels",
-            "learning_rate",
-            "warmup",
-            "checkpoint_minutes",
-            "log_steps",
-        )
+
+
+@dataclass(frozen=True)
+class NextWordConfig:
+    """Sizes of a network over words.
+
+    Attributes:
+        words: K, words that it knows, the unknown word among them.
+        width: E, of a word's vector, as input and before the softmax.
+        dim: D, of the recurrent state.
+        dropout: Of words' vectors and of states, in training.
+    """
+
+    words: int = 12000
+    width: int = 128
+    dim: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the size that is wrong."""
+        _positive(self, "width", "dim")
+        if not 2 <= self.words <= MAX_NEXT_WORDS:
+            raise ConfigError(f"words: expected 2 to {MAX_NEXT_WORDS}, got {self.words}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigError(f"dropout: expected 0 or more and less than 1, got {self.dropout}")
+
+
+@dataclass(frozen=True)
+class NextWordTrainConfig(TextTrainConfig):
+    """A training run of a network over words.
+
+    Attributes:
+        model: Sizes.
+        folder: Model folder whose words.npz has the words. Relative to the configuration's folder.
+        min_count: How often the texts must have a word at least for the network to know it.
+        negatives: Words drawn in each step, against which the right ones are to be told.
+        normaliser: Weight of the squared logarithm of the softmax's sum, by which logits become log-probabilities.
+        row_labels: As above.
+    """
+
+    model: NextWordConfig = NextWordConfig()
+    folder: str = ""
+    min_count: int = 8
+    negatives: int = 4096
+    normaliser: float = 0.1
+    row_labels: int = 40
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the key that is wrong."""
+        super().__post_init__()
+        if not self.folder:
+            raise ConfigError("folder: expected a model folder with words.npz, got none")
+        _positive(self, "min_count", "negatives")
+        if not 0.0 <= self.normaliser < math.inf:
+            raise ConfigError(f"normaliser: expected a number of 0 or more, got {self.normaliser}")

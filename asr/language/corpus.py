@@ -1,4 +1,4 @@
-"""Text as rows of wordpieces, without padding.
+"""Text as rows of wordpieces or words, without padding.
 
 Sentences follow one another; before each stands the start symbol, which ends the one before and is predicted by none:
 the transducer's hypotheses begin after a segment's start and need no end. A row cuts the text anywhere and begins with
@@ -9,13 +9,13 @@ import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import ConfigError
-from asr.language.config import LanguageTrainConfig
-from asr.tokenizer import Tokenizer
+from asr.language.config import TextTrainConfig
 
 
 def read_sentences(path: Path) -> list[str]:
@@ -34,12 +34,22 @@ def read_sentences(path: Path) -> list[str]:
         raise ConfigError(f"{path}: {error.strerror}") from error
 
 
+class Labels(Protocol):
+    """What turns a sentence into numbers: a tokenizer, or a list of words."""
+
+    def __len__(self) -> int:
+        """V."""
+
+    def encode(self, text: str) -> list[int]:
+        """Numbers below V."""
+
+
 @dataclass(frozen=True)
 class TextCorpus:
     """Sentences to learn from and to be scored on.
 
     Attributes:
-        sentences: [u] int16 each, wordpieces and the start symbol V after them.
+        sentences: [u] int16 each, labels and the start symbol V after them.
         times: How often an epoch has each.
         held_out: As `sentences`.
         held_out_words: Words of `held_out`.
@@ -58,7 +68,17 @@ class TextCorpus:
         count = len(stream) // labels
         return stream[: count * labels].reshape(count, labels)
 
-    def batches(self, config: LanguageTrainConfig, step: int) -> Iterator[NDArray[np.int16]]:
+    def held_out_rows(self, count: int) -> Iterator[NDArray[np.int16]]:
+        """Targets of the held-out sentences, at most `count` at a time, short ones first: [n, u], padded with V."""
+        ordered = sorted(self.held_out, key=len)
+        for first in range(0, len(ordered), count):
+            batch = ordered[first : first + count]
+            targets = np.full((len(batch), -(-len(batch[-1]) // 32) * 32), self.start, np.int16)
+            for row, sentence in enumerate(batch):
+                targets[row, : len(sentence)] = sentence
+            yield targets
+
+    def batches(self, config: TextTrainConfig, step: int) -> Iterator[NDArray[np.int16]]:
         """Targets [B, U] of every step from `step` on, the same for the same seed."""
         order = np.repeat(np.arange(len(self.sentences)), self.times)
         size = int(sum(len(self.sentences[i]) for i in order)) // config.row_labels // config.rows
@@ -73,7 +93,7 @@ class TextCorpus:
                 step += 1
 
 
-def load_texts(config: LanguageTrainConfig, base: Path, tokenizer: Tokenizer) -> TextCorpus:
+def load_texts(config: TextTrainConfig, base: Path, labels: Labels) -> TextCorpus:
     """Reads the texts; the first one's first sentences are held out.
 
     Raises:
@@ -86,13 +106,13 @@ def load_texts(config: LanguageTrainConfig, base: Path, tokenizer: Tokenizer) ->
         sentences = read_sentences(base / text.path)
         if not held_out:
             held_out, sentences = sentences[: config.held_out], sentences[config.held_out :]
-        encoded += [_labels(s, tokenizer) for s in sentences]
+        encoded += [_labels(s, labels) for s in sentences]
         times += [text.times] * len(sentences)
     if not encoded:
         raise ConfigError(f"held_out: expected fewer than the texts' sentences, got {config.held_out}")
     words = sum(len(s.split()) for s in held_out)
-    held = [_labels(s, tokenizer) for s in held_out]
-    return TextCorpus(encoded, np.array(times, np.int32), held, words, len(tokenizer))
+    held = [_labels(s, labels) for s in held_out]
+    return TextCorpus(encoded, np.array(times, np.int32), held, words, len(labels))
 
 
 def with_start(targets: NDArray[np.int16], start: int) -> NDArray[np.int32]:
@@ -100,5 +120,5 @@ def with_start(targets: NDArray[np.int16], start: int) -> NDArray[np.int32]:
     return np.concatenate([np.full((len(targets), 1), start), targets[:, :-1]], axis=1).astype(np.int32)
 
 
-def _labels(sentence: str, tokenizer: Tokenizer) -> NDArray[np.int16]:
-    return np.array([*tokenizer.encode(sentence), len(tokenizer)], np.int16)
+def _labels(sentence: str, labels: Labels) -> NDArray[np.int16]:
+    return np.array([*labels.encode(sentence), len(labels)], np.int16)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.decoding.next_words import NextWords, no_network
 from asr.decoding.phonetic import PhoneticSearch, Scratch
 from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
 from asr.decoding.phonetic_types import Phrases, Tree, Trigrams
 from asr.decoding.phrases import normalised
 from asr.errors import AsrError, CheckpointError
-from asr.language import phone_lexicon, word_files
+from asr.language import next_word_files, phone_lexicon, word_files
 from asr.language.config import PHRASE_WORD, PhoneticWeights
 from asr.language.ngrams import NgramModel
 from asr.language.phone_lexicon import PhoneLexicon, load_phone_lexicon, with_words
@@ -31,14 +32,20 @@ class PhoneticWords:
         ngrams: Trigrams of the same words.
         tokenizer: Spells them.
         weights: How the search weighs.
+        network: What else says which word comes next; None: nothing.
     """
 
     def __init__(
-        self, lexicon: PhoneLexicon, ngrams: NgramModel, tokenizer: Tokenizer, weights: PhoneticWeights
+        self,
+        lexicon: PhoneLexicon,
+        ngrams: NgramModel,
+        tokenizer: Tokenizer,
+        weights: PhoneticWeights,
+        network: NextWords | None = None,
     ) -> None:
         """Keeps the parts."""
         self.lexicon, self.tokenizer, self.weights, self.texts = lexicon, tokenizer, weights, ngrams.words
-        self._trigrams, self._scratch = trigrams_of(ngrams), Scratch()
+        self._trigrams, self._scratch = trigrams_of(ngrams), Scratch(network or no_network(len(ngrams.words)))
         self._known = {word: number for number, word in enumerate(ngrams.words)}
         self._spoken = np.zeros(len(ngrams.words), bool)
         self._spoken[lexicon.tree.words] = True
@@ -105,7 +112,7 @@ class PhoneticWords:
 
 
 def load_phonetic(folder: Path, tokenizer: Tokenizer, phonemes: int, weights: PhoneticWeights) -> PhoneticWords:
-    """Reads the lexicon and the trigrams of a model folder.
+    """Reads the lexicon, the trigrams and, if it has one, the network over words of a model folder.
 
     Args:
         folder: Model folder.
@@ -128,7 +135,11 @@ def load_phonetic(folder: Path, tokenizer: Tokenizer, phonemes: int, weights: Ph
         raise CheckpointError(
             f"{path}: expected the phonemes of the model's config.json, got {len(lexicon.symbols)} others"
         )
-    return PhoneticWords(lexicon, ngrams, tokenizer, weights)
+    network = folder / next_word_files.NAME
+    if not weights.network_share or not network.is_file():
+        return PhoneticWords(lexicon, ngrams, tokenizer, weights)
+    next_words = next_word_files.load_next_words(network, ngrams.words, weights.network_share)
+    return PhoneticWords(lexicon, ngrams, tokenizer, weights, next_words)
 
 
 def trigrams_of(ngrams: NgramModel) -> Trigrams:

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from asr.decoding.next_words import no_network
 from asr.decoding.phonetic import PhoneticSearch, Scratch
 from asr.language.config import PhoneticWeights
 from asr.language.ngrams import NgramModel, estimate
@@ -25,9 +26,9 @@ def ngrams() -> NgramModel:
 
 
 @pytest.fixture(scope="module")
-def scratch() -> Scratch:
+def scratch(ngrams: NgramModel) -> Scratch:
     """Room for all searches here."""
-    return Scratch()
+    return Scratch(no_network(len(ngrams.words)))
 
 
 def search_of(ngrams: NgramModel, scratch: Scratch, weights: PhoneticWeights = WIDE, phrases=NO_PHRASES, price=0.0):

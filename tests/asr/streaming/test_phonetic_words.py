@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from asr.errors import AsrError, CheckpointError, ConfigError
-from asr.language import phone_lexicon, word_files
+from asr.language import next_word_files, phone_lexicon, word_files
+from asr.language.config import NextWordConfig
 from asr.language.fusion import make_search
 from asr.language.lexicon_command import lexicon_command
+from asr.language.next_word_files import save_next_words
+from asr.language.next_word_model import NextWordModel
 from asr.language.word_command import Sources, train_words_command
 from asr.model_folder import load_model, save_model
 from asr.streaming.events import Final, Partial
@@ -195,10 +198,40 @@ def test_what_is_missing_is_named(folder: Path, model_folder: Path, tmp_path: Pa
     (other / "said.json").write_text('{"cat": "k a t"}')
     with pytest.raises(ConfigError, match=r"said\.json"):
         lexicon_command(other, other / "said.json", "")
-    for wrong in ({"tokens": 0}, {"beam": 0.0}, {"lm_weight": -1.0}, {"word_bonus": float("nan")}):
+    for wrong in (
+        {"tokens": 0},
+        {"beam": 0.0},
+        {"lm_weight": -1.0},
+        {"word_bonus": float("nan")},
+        {"network_share": 1.0},
+    ):
         (other / "config.json").write_text(json.dumps({**config, "decoding": {"beam": 0, "phonetic": wrong}}))
         with pytest.raises(CheckpointError, match=f"decoding: {next(iter(wrong))}"):
             make_search(other, model, tokenizer, 0)
+
+
+def test_a_network_over_words_joins_in(folder: Path, recording: np.ndarray, tmp_path: Path) -> None:
+    """One in the folder has its share of each word's probability; none, with a share of 0; a damaged one is refused."""
+    for name in ("config.json", "tokenizer.model", "weights.npz", word_files.NAME, phone_lexicon.NAME):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    plain = Recognizer(folder, 320, silence_ms=0, mode="graph").transcribe(recording).text.split()
+    liked = "tact" if plain.count("tact") < plain.count("cats") else "cats"
+    words = ["<unk>", "cat", "cats", "at", "a", "tact"]
+    network = NextWordModel(NextWordConfig(len(words), 4, 6), dtype="float32")
+    network.output_bias.assign([0.0 if word == liked else -30.0 for word in words])
+    save_next_words(tmp_path / next_word_files.NAME, words, weights_of(network.variables))
+    config = json.loads((tmp_path / "config.json").read_text())
+
+    def said(share: float) -> list[str]:
+        weights = {**config["decoding"]["phonetic"], "lm_weight": 1.5, "network_share": share}
+        (tmp_path / "config.json").write_text(json.dumps({**config, "decoding": {"beam": 0, "phonetic": weights}}))
+        return Recognizer(tmp_path, 320, silence_ms=0, mode="graph").transcribe(recording).text.split()
+
+    assert said(0.95).count(liked) > said(0.0).count(liked)
+    (tmp_path / next_word_files.NAME).write_bytes(b"no archive")
+    assert said(0.0)
+    with pytest.raises(CheckpointError, match=next_word_files.NAME):
+        said(0.5)
 
 
 def test_the_lexicon_is_this_folders(folder: Path) -> None:
