@@ -176,7 +176,8 @@ def _state_after(link: int, links: Any, network: Any, kept: Any) -> Any:
     while count < DEPTH and not found and k > 0:
         path[count] = k
         count += 1
-        k = links.previous[k]
+        begins = links.key[k] == key_after(links.key[0], links.word[k])  # a sentence
+        k = 0 if begins else links.previous[k]
         base = _place(links.key[k], kept.keys)
         if kept.keys[base] == links.key[k]:
             state[:] = kept.states[base]

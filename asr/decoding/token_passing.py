@@ -6,7 +6,8 @@ phonemes; a token is a place in it with what the trigrams remember of the words 
 says blank, says its phoneme on, or goes to a phoneme below; where a word ends, its probability after the words before
 takes the place of that of all words below the node (look-ahead), and the token is at the root again. Paths through one
 word after the same words add up, as CTC has them; of different words before it, at the same place and with the same
-memory, the likelier live on.
+memory, the likelier live on. After a pause a sentence may have ended: the word behind it has the probability of a
+sentence's first word, too, and if that is the greater, what was said before is forgotten.
 
 It runs beside the compiled step, on the host, in machine code by Numba: some tens of microseconds a frame of clear
 speech, a millisecond or two where everything may be meant.
@@ -22,13 +23,15 @@ from asr.decoding.next_words import key_after, with_network
 from asr.decoding.phonetic_types import ROOT
 from asr.host_code import host_code
 from asr.language.config import PHRASE_WORD
-from asr.language.ngrams import UNKNOWN
+from asr.language.ngrams import START, UNKNOWN
 
 NEVER = np.float32(-1e30)
 SLOTS = 1 << 15  # of the hash table, of which tokens of one frame fill at most half
 CAPACITY = SLOTS // 2
 INSIDE = CAPACITY * 3 // 4  # of them for tokens inside words: where words end there must be room
 LIFT = np.float32(1.0)  # nats by which the network may make a word likelier than the trigrams have it
+PAUSE = 14  # frames without a phoneme after which a sentence may have ended
+ENDS = np.float32(0.3)  # the probability that it has
 BINS = 256  # of the scores that lie within the beam
 
 
@@ -210,13 +213,23 @@ def advance(
                 continue
             for c in range(tree.word_starts[node], tree.word_starts[node + 1]):
                 word = tree.words[c]
+                link = following.link[i]
                 price, memory = _after(following.memory[i], word, lm)
                 column = phrases.column[word]
                 rest = following.label[i] - lm_weight * tree.ahead[node] + word_bonus
                 rest += phrases.gain[following.phrase[i], column]
                 known = network.weight > 0 and word < lm.log_probs.shape[0]
+                key = key_after(links.key[link], word)
                 if known and rest + lm_weight * (price + LIFT) > best - beam:
-                    price = with_network(price, word, following.link[i], links, network, kept)
+                    price = with_network(price, word, link, links, network, kept)
+                if link > 0 and word < lm.log_probs.shape[0] and following.start[i] - links.end[link] > PAUSE:
+                    # A sentence may have ended: the word may be a new one's first.
+                    first, begun = _after(-START - 1, word, lm)
+                    if known and rest + lm_weight * (first + LIFT) > best - beam:
+                        first = with_network(first, word, 0, links, network, kept)
+                    if first > price:
+                        memory, key = begun, key_after(links.key[0], word)
+                    price = _sum(price + np.log(np.float32(1.0) - ENDS), first + np.log(ENDS))
                 score = rest + lm_weight * price
                 if score <= best - beam or linked == links.word.shape[0]:
                     continue
@@ -232,7 +245,7 @@ def advance(
                     links.start[linked] = following.start[i]
                     links.end[linked] = following.end[i]
                     links.score[linked] = score + offset
-                    links.key[linked] = key_after(links.key[following.link[i]], word)
+                    links.key[linked] = key
                     following.link[k] = linked
                     following.start[k] = following.end[k] = frame
                     linked += 1

@@ -55,7 +55,7 @@ class PhoneticWeights:
     word_bonus: float = -0.5
     beam: float = 14.0
     tokens: int = 1500
-    network_share: float = 0.4
+    network_share: float = 0.5
 
     def __post_init__(self) -> None:
         """Raises ConfigError naming the number that is wrong."""

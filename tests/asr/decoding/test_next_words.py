@@ -103,6 +103,21 @@ def test_a_state_that_is_kept_no_more_is_computed_anew(model: NextWordModel, mon
     assert logit(network, anew, long, last, 3) == pytest.approx(expected[1], abs=1e-4)
 
 
+def test_a_sentence_begins_anew(model: NextWordModel) -> None:
+    """Behind its first word, whose key says so, the network knows nothing of the words before."""
+    model.output_bias.assign(np.full(WORDS, -9.0))
+    network = network_of(model, [0, 0, 3, 1, 5, 2, 4], 0.5)
+    words = [2, 3, 6, 4, 5, 2]
+    links, kept = links_of(words), kept_states(network)
+    links.key[4] = key_after(links.key[0], words[3])
+    for k in (5, 6):
+        links.key[k] = key_after(links.key[k - 1], words[k - 1])
+    rows = np.array([[WORDS, *(network.number[w] for w in words[3:])]])
+    expected = np.asarray(model.logits(model(rows)))[:, 0]
+    for link in (6, 5, 4):
+        assert logit(network, kept, links, link, 3) == pytest.approx(expected[link - 3, 1], abs=1e-4)
+
+
 def test_keys_tell_words_and_their_order_apart() -> None:
     """No two of some hundred thousand sequences share a key."""
     keys = {0}

@@ -7,6 +7,7 @@ import pytest
 
 from asr.decoding.next_words import no_network
 from asr.decoding.phonetic import PhoneticSearch, Scratch
+from asr.decoding.token_passing import PAUSE
 from asr.language.config import PhoneticWeights
 from asr.language.ngrams import NgramModel, estimate
 from asr.language.phone_lexicon import build_tree, with_words
@@ -179,6 +180,17 @@ def test_places_words_where_they_are_said(ngrams: NgramModel, scratch: Scratch) 
     search.advance(np.concatenate([silence, spoken(["cab"]), silence, spoken(["ba"]), silence]))
     words = search.finals(1)[0][1]
     assert [(texts[w.word], w.start, w.end) for w in words] == [("cab", 5, 11), ("ba", 19, 22)]
+
+
+@pytest.mark.parametrize(("pause", "expected"), [(PAUSE - 2, "a"), (PAUSE + 2, "eh")])
+def test_a_sentence_may_begin_after_a_pause(scratch: Scratch, pause: int, expected: str) -> None:
+    """Of homophones the one that "ba" goes on with, and after a long pause that which sentences begin with."""
+    ngrams = estimate([line.split() for line in ["eh ba a", "eh ba ab", "eh ba cab", "eh ba bb"] * 5], 1, -1e9, -1e9)
+    search, texts = search_of(ngrams, scratch, PhoneticWeights(1.0, 0.0, 1e3, 4000))
+    silence = np.full((pause, PHONES + 1), np.log(0.01), np.float32)
+    silence[:, -1] = np.log(0.97)
+    search.advance(np.concatenate([spoken(["a", "ba"], blank=0), silence, spoken(["a"])]))
+    assert [texts[w.word] for w in search.finals(1)[0][1]] == ["eh", "ba", expected]
 
 
 def test_a_word_that_is_not_over_is_not_final(ngrams: NgramModel, scratch: Scratch) -> None:
