@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoding.phonetic_types import Bytes, Floats, Ints
-from asr.host_code import host_code
+from asr.host_code import fused_host_code, host_code
 
 KEPT = 1 << 12  # states
 PRICES = 1 << 14  # log-probabilities of words after others: while a word's last phoneme lasts, it ends at each frame
@@ -119,7 +119,7 @@ def _place(key: Any, keys: Any) -> Any:
     return (key >> 20) & (keys.shape[0] - 1)
 
 
-@host_code
+@fused_host_code
 def _times(vector: Any, matrix: Any, scale: Any, bias: Any, product: Any) -> None:
     """[n] times [n, m], and a bias [m]; four rows at a time, since what is summed up lies in memory."""
     rows, columns = matrix.shape
@@ -142,21 +142,36 @@ def _times(vector: Any, matrix: Any, scale: Any, bias: Any, product: Any) -> Non
         product[j] = product[j] * scale[j] + bias[j]
 
 
+@fused_host_code
+def _tanh(x: Any) -> Any:
+    """Hyperbolic tangent by Lambert's continued fraction, to 1e-4: arithmetic alone, of many numbers at a time."""
+    x = min(max(x, np.float32(-4.97)), np.float32(4.97))
+    y = x * x
+    above = x * (np.float32(135135) + y * (np.float32(17325) + y * (np.float32(378) + y)))
+    return above / (np.float32(135135) + y * (np.float32(62370) + y * (np.float32(3150) + y * np.float32(28))))
+
+
+@fused_host_code
+def _gated(x: Any, h: Any, before: Any, after: Any) -> None:
+    """The unit's new state: [3D], [3D], [D] -> [D]."""
+    width = before.shape[0]
+    half = np.float32(0.5)
+    for j in range(width):
+        update = half + half * _tanh(half * (x[j] + h[j]))
+        reset = half + half * _tanh(half * (x[width + j] + h[width + j]))
+        new = _tanh(x[2 * width + j] + reset * h[2 * width + j])
+        after[j] = new + update * (before[j] - new)
+
+
 @host_code
 def _step(number: int, before: Any, after: Any, hidden: Any, network: Any, kept: Any) -> None:
     """State after a word: [D] -> [D], and what the logits are made of, [E]."""
     x, h, word = kept.from_input, kept.from_state, kept.input
-    width = before.shape[0]
     for i in range(word.shape[0]):
         word[i] = network.embedding_scale[number] * np.float32(network.embedding[number, i])
     _times(word, network.kernel, network.kernel_scale, network.input_bias, x)
     _times(before, network.recurrent, network.recurrent_scale, network.bias, h)
-    one = np.float32(1.0)
-    for j in range(width):
-        update = one / (one + np.exp(-(x[j] + h[j])))
-        reset = one / (one + np.exp(-(x[width + j] + h[width + j])))
-        new = np.tanh(x[2 * width + j] + reset * h[2 * width + j])
-        after[j] = update * before[j] + (one - update) * new
+    _gated(x, h, before, after)
     _times(after, network.hidden, network.hidden_scale, network.hidden_bias, hidden)
 
 

@@ -29,7 +29,7 @@ NEVER = np.float32(-1e30)
 SLOTS = 1 << 15  # of the hash table, of which tokens of one frame fill at most half
 CAPACITY = SLOTS // 2
 INSIDE = CAPACITY * 3 // 4  # of them for tokens inside words: where words end there must be room
-LIFT = np.float32(1.0)  # nats by which the network may make a word likelier than the trigrams have it
+NEAR = np.float32(10.0)  # nats from the best within which the network is asked: it takes its time
 PAUSE = 14  # frames without a phoneme after which a sentence may have ended
 ENDS = np.float32(0.3)  # the probability that it has
 BINS = 256  # of the scores that lie within the beam
@@ -220,12 +220,12 @@ def advance(
                 rest += phrases.gain[following.phrase[i], column]
                 known = network.weight > 0 and word < lm.log_probs.shape[0]
                 key = key_after(links.key[link], word)
-                if known and rest + lm_weight * (price + LIFT) > best - beam:
+                if known and rest + lm_weight * price > best - NEAR:
                     price = with_network(price, word, link, links, network, kept)
                 if link > 0 and word < lm.log_probs.shape[0] and following.start[i] - links.end[link] > PAUSE:
                     # A sentence may have ended: the word may be a new one's first.
                     first, begun = _after(-START - 1, word, lm)
-                    if known and rest + lm_weight * (first + LIFT) > best - beam:
+                    if known and rest + lm_weight * first > best - NEAR:
                         first = with_network(first, word, 0, links, network, kept)
                     if first > price:
                         memory, key = begun, key_after(links.key[0], word)
