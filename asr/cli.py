@@ -233,8 +233,8 @@ def calibrate(
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs.")],
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
-    until_minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")] = None,
+    run: language_cli.RunOption = None,
+    until_minutes: language_cli.UntilOption = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="table.key=value, over what the file says; may be repeated.")
     ] = None,

@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+RunOption = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
+UntilOption = Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")]
+
 
 def train_lm(
     config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs/language/small.toml.")],
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
-    until_minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")] = None,
+    run: RunOption = None,
+    until_minutes: UntilOption = None,
 ) -> None:
     """Trains a language model for the beam search, or goes on where the run stopped."""
     from asr.language.command import train_language_command
@@ -19,8 +22,8 @@ def train_lm(
 
 def train_next_words(
     config: Annotated[Path, typer.Argument(help="TOML file; see asr/configs/language/next-words.toml.")],
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
-    until_minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop, resumable, after this time.")] = None,
+    run: RunOption = None,
+    until_minutes: UntilOption = None,
 ) -> None:
     """Trains a network over words for the phonetic search, or goes on where the run stopped."""
     from asr.language.command import train_next_words_command

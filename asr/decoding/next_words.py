@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from asr.decoding.phonetic_types import Bytes, Floats, Ints
 from asr.host_code import fused_host_code, host_code
+from asr.host_functions import log_sum
 
 KEPT = 1 << 12  # states
 PRICES = 1 << 14  # log-probabilities of words after others: while a word's last phoneme lasts, it ends at each frame
@@ -230,9 +231,6 @@ def with_network(price: Any, word: int, link: int, links: Any, network: Any, kep
     for j in range(hidden.shape[0]):
         product += hidden[j] * np.float32(row[j])
     logit = min(np.float32(0.0), product * network.embedding_scale[number] + network.output_bias[number])
-    one = price + np.log(np.float32(1.0) - network.weight)
-    other = logit + np.log(network.weight)
-    most, least = max(one, other), min(one, other)
     kept.price_keys[where] = key
-    kept.prices[where] = most + np.log1p(np.exp(least - most))
+    kept.prices[where] = log_sum(price + np.log(np.float32(1.0) - network.weight), logit + np.log(network.weight))
     return kept.prices[where]

@@ -22,6 +22,7 @@ import numpy as np
 from asr.decoding.next_words import key_after, with_network
 from asr.decoding.phonetic_types import ROOT
 from asr.host_code import host_code
+from asr.host_functions import log_sum, place_in_row
 from asr.language.config import PHRASE_WORD
 from asr.language.ngrams import START, UNKNOWN
 
@@ -36,28 +37,6 @@ BINS = 256  # of the scores that lie within the beam
 
 
 @host_code
-def _sum(a: Any, b: Any) -> Any:
-    """Logarithm of the sum of two probabilities."""
-    most, least = max(a, b), min(a, b)
-    if least < most - np.float32(16.0):  # beyond single precision
-        return most
-    return most + np.float32(np.log1p(np.exp(least - most)))
-
-
-@host_code
-def _found(words: Any, first: int, last: int, word: int) -> int:
-    """Place of a word in a sorted row; -1: it is not there."""
-    end = last
-    while first < last:
-        middle = (first + last) // 2
-        if words[middle] < word:
-            first = middle + 1
-        else:
-            last = middle
-    return first if first < end and words[first] == word else -1
-
-
-@host_code
 def _after(memory: int, word: int, lm: Any) -> Any:
     """Log-probability of a word after what is remembered, and what is remembered then."""
     if word >= lm.log_probs.shape[0]:  # only a phrase has it
@@ -66,13 +45,13 @@ def _after(memory: int, word: int, lm: Any) -> Any:
     previous = -memory - 1
     if memory >= 0:
         previous = lm.bigram_words[memory]
-        trigram = _found(lm.trigram_words, lm.trigram_starts[memory], lm.trigram_starts[memory + 1], word)
-        bigram = _found(lm.bigram_words, lm.bigram_starts[previous], lm.bigram_starts[previous + 1], word)
+        trigram = place_in_row(lm.trigram_words, lm.trigram_starts[memory], lm.trigram_starts[memory + 1], word)
+        bigram = place_in_row(lm.bigram_words, lm.bigram_starts[previous], lm.bigram_starts[previous + 1], word)
         if trigram >= 0:
             return lm.trigram_log_probs[trigram], bigram if bigram >= 0 else -word - 1
         price = lm.bigram_backoffs[memory]
     else:
-        bigram = _found(lm.bigram_words, lm.bigram_starts[previous], lm.bigram_starts[previous + 1], word)
+        bigram = place_in_row(lm.bigram_words, lm.bigram_starts[previous], lm.bigram_starts[previous + 1], word)
     if bigram >= 0:
         return price + lm.bigram_log_probs[bigram], bigram
     return price + lm.backoffs[previous] + lm.log_probs[word], -word - 1
@@ -171,7 +150,7 @@ def advance(
         for i in range(count):
             node, memory, last, phrase = tokens.node[i], tokens.memory[i], tokens.last[i], tokens.phrase[i]
             label, pause = tokens.label[i], tokens.blank[i]
-            either = _sum(label, pause)
+            either = log_sum(label, pause)
             on = label + said[last] if last >= 0 else NEVER
             off = either + silent
             score = max(on, off)
@@ -183,8 +162,8 @@ def advance(
                         following.link[k] = tokens.link[i]
                         following.start[k] = tokens.start[i]
                         following.end[k] = tokens.end[i]
-                    following.label[k] = _sum(following.label[k], on)
-                    following.blank[k] = _sum(following.blank[k], off)
+                    following.label[k] = log_sum(following.label[k], on)
+                    following.blank[k] = log_sum(following.blank[k], off)
             second = node == ROOT and tree.second >= 0
             here = tree.ahead[node]
             for turn in range(2 if second else 1):
@@ -204,7 +183,7 @@ def advance(
                                 following.link[k] = tokens.link[i]
                                 following.start[k] = frame if node == ROOT else tokens.start[i]
                                 following.end[k] = frame
-                            following.label[k] = _sum(following.label[k], score)
+                            following.label[k] = log_sum(following.label[k], score)
         inside = made
         for i in range(inside):
             # A word that ends, of the paths that end in its last phoneme: those with a blank behind it are at the root.
@@ -218,18 +197,19 @@ def advance(
                 column = phrases.column[word]
                 rest = following.label[i] - lm_weight * tree.ahead[node] + word_bonus
                 rest += phrases.gain[following.phrase[i], column]
-                known = network.weight > 0 and word < lm.log_probs.shape[0]
+                listed = word < lm.log_probs.shape[0]  # else only a phrase has it
+                known = listed and network.weight > 0
                 key = key_after(links.key[link], word)
                 if known and rest + lm_weight * price > best - NEAR:
                     price = with_network(price, word, link, links, network, kept)
-                if link > 0 and word < lm.log_probs.shape[0] and following.start[i] - links.end[link] > PAUSE:
+                if link > 0 and listed and following.start[i] - links.end[link] > PAUSE:
                     # A sentence may have ended: the word may be a new one's first.
                     first, begun = _after(-START - 1, word, lm)
                     if known and rest + lm_weight * first > best - NEAR:
                         first = with_network(first, word, 0, links, network, kept)
                     if first > price:
                         memory, key = begun, key_after(links.key[0], word)
-                    price = _sum(price + np.log(np.float32(1.0) - ENDS), first + np.log(ENDS))
+                    price = log_sum(price + np.log(np.float32(1.0) - ENDS), first + np.log(ENDS))
                 score = rest + lm_weight * price
                 if score <= best - beam or linked == links.word.shape[0]:
                     continue

@@ -43,7 +43,7 @@ class PhoneticWeights:
     """How the phonetic search weighs and prunes: see `asr.decoding.token_passing`.
 
     Attributes:
-        lm_weight: Of the trigrams' log-probability of each word.
+        lm_weight: Of each word's log-probability after those before it.
         word_bonus: Added for each word, in nats; below 0 it is a price.
         network_share: Of the network over words, where the folder has one, in the probability of a word; the rest is
             the trigrams'.
@@ -229,7 +229,7 @@ class NextWordTrainConfig(TextTrainConfig):
         min_count: How often the texts must have a word at least for the network to know it.
         negatives: Words drawn in each step, against which the right ones are to be told.
         normaliser: Weight of the squared logarithm of the softmax's sum, by which logits become log-probabilities.
-        row_labels: As above.
+        row_labels: U, words of a row.
     """
 
     model: NextWordConfig = NextWordConfig()

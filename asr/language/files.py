@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,11 @@ NAME = "language.npz"  # in a model folder
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
     """What a language model is bound to: the SHA-256 of the sentencepiece model."""
     return hashlib.sha256(tokenizer.model).hexdigest()
+
+
+def packed(content: bytes) -> NDArray[np.uint8]:
+    """Bytes by deflate, as an array of a file: see `asr.language.word_files` for why not LZMA."""
+    return np.frombuffer(zlib.compress(content, 9), np.uint8)
 
 
 def save_language(

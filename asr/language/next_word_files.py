@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from asr.decoding.next_words import NextWords
 from asr.errors import CheckpointError
+from asr.language.files import packed
 from asr.language.ngrams import RESERVED
 
 FORMAT = 1  # version of the file's layout
@@ -35,10 +36,10 @@ def save_next_words(
     from asr.training.checkpoint import save_arrays
 
     named = {name.rsplit("/", 1)[-1]: np.asarray(value, np.float32) for name, value in weights.items()}
-    arrays: dict[str, NDArray[Any]] = {"words": _packed(np.frombuffer("\n".join(words).encode(), np.uint8))}
+    arrays: dict[str, NDArray[Any]] = {"words": packed("\n".join(words).encode())}
     for name, axis in _MATRICES.items():
         steps, scale = in_steps(named[name], axis)
-        arrays[name], arrays[f"{name}_scale"] = _packed(steps), scale
+        arrays[name], arrays[f"{name}_scale"] = packed(steps.tobytes()), scale
     arrays |= {name: named[name].astype(np.float16) for name in _BIASES}
     sizes = {"words": len(words), "width": named["kernel"].shape[0], "dim": named["recurrent"].shape[0]}
     save_arrays(path, arrays, {"format": FORMAT, "sizes": sizes, "about": dict(about or {})})
@@ -87,7 +88,3 @@ def in_steps(matrix: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], 
     """A matrix in whole numbers of 8 bits and the scales of its rows (axis 1) or columns (axis 0)."""
     scale = np.maximum(np.abs(matrix).max(axis, keepdims=True), 1e-6) / 127
     return np.round(matrix / scale).astype(np.int8), scale.ravel().astype(np.float32)
-
-
-def _packed(values: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.frombuffer(zlib.compress(np.ascontiguousarray(values).tobytes(), 9), np.uint8)

@@ -111,7 +111,8 @@ class NextWordTrainer(TextTrainer):
         corpus = load_texts(config, base, self.words)
         keras.utils.set_random_seed(config.seed)
         self.network = NextWordModel(config.model, config.seed, dtype="mixed_bfloat16")
-        counts = np.bincount(np.concatenate(corpus.sentences), minlength=len(self.words) + 1)[: len(self.words)] + 1.0
+        times = np.repeat(corpus.times, [len(s) for s in corpus.sentences])
+        counts = 1.0 + np.bincount(np.concatenate(corpus.sentences), times, len(self.words) + 1)[:-1]
         self.network.output_bias.assign(np.log(counts / counts.sum()))
         often = counts**FLAT
         drawn = (1.0 - EVEN) * often / often.sum() + EVEN / len(counts)
@@ -144,10 +145,7 @@ class NextWordTrainer(TextTrainer):
             logits = np.swapaxes(np.asarray(self.network.logits(hidden)), 0, 1)
             words = targets != self.corpus.start
             total = np.asarray(ops.logsumexp(logits, axis=-1))[words]
-            right = np.take_along_axis(logits, np.where(words, targets, 0)[..., None].astype(np.int64), -1)[..., 0][
-                words
-            ]
-            nats.append(total - right)
+            nats.append(total - logits[words, targets[words]])
             sums.append(total)
         mean, total = float(np.concatenate(nats).mean()), np.concatenate(sums)
         spread = {"log_sum_mean": float(total.mean()), "log_sum_deviation": float(total.std())}

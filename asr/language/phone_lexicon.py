@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from asr.decoding.phonetic_types import ROOT, Tree
 from asr.errors import AsrError, CheckpointError
+from asr.language.files import packed
 from asr.language.ngrams import RESERVED
 
 FORMAT = 1  # version of the file's layout
@@ -145,14 +146,10 @@ def save_phone_lexicon(path: Path, lexicon: PhoneLexicon, words: Sequence[str]) 
         "ends": np.diff(tree.word_starts),
         "words": tree.words,
     }
-    arrays = {name: _packed(values[name].astype(kind)) for name, kind in _ARRAYS.items()}
+    arrays = {name: packed(values[name].astype(kind).tobytes()) for name, kind in _ARRAYS.items()}
     save_arrays(
         path, arrays, {"format": FORMAT, "symbols": list(lexicon.symbols), "voice": lexicon.voice, "of": _name(words)}
     )
-
-
-def _packed(values: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.frombuffer(zlib.compress(values.tobytes(), 9), np.uint8)
 
 
 def _name(words: Sequence[str]) -> str:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from asr.errors import AsrError
 from asr.host_code import host_code
-from asr.language import sphinx
-from asr.language.imported import read_arpa
+from asr.host_functions import MISSING, place_in_row
 from asr.language.ngrams import RESERVED, START, NgramModel
+from asr.language.sphinx import read_ngrams
 
-_NONE = -1  # no bigram
 _TRIES = 50  # to draw a word that is in no row: what a row leaves may be the unknown word's, which is not drawn
 
 
@@ -58,7 +57,7 @@ def sample_words_command(path: Path, output: Path, sentences: int, words: tuple[
     """
     if not 1 <= words[0] <= words[1]:
         raise AsrError(f"words: expected a range of 1 or more, got {words[0]} to {words[1]}")
-    ngrams = sphinx.read(path) if sphinx.is_sphinx(path) else read_arpa(path)
+    ngrams = read_ngrams(path)
     lengths = np.random.default_rng(seed).integers(words[0], words[1] + 1, sentences)
     text = "\n".join(sampled(ngrams, lengths, seed)) + "\n"
     opened = lzma.open if output.suffix == ".xz" else open
@@ -77,21 +76,15 @@ def _sums(starts: NDArray[np.int64], log_probs: NDArray[np.float64]) -> NDArray[
 
 
 @host_code
-def _in_row(words: Any, first: int, last: int, word: int) -> Any:
-    place = first + np.searchsorted(words[first:last], word)
-    return place if place < last and words[place] == word else _NONE
-
-
-@host_code
 def _after_one(previous: int, unigrams: Any, starts: Any, words: Any, sums: Any) -> Any:
     first, last = starts[previous], starts[previous + 1]
     share = np.random.random()
     if last > first and share < sums[last - 1]:
         return words[first + np.searchsorted(sums[first:last], share, side="right")]
-    word = _NONE
+    word = MISSING
     for _ in range(_TRIES):  # of words that are no bigram after it
         word = min(np.searchsorted(unigrams, np.random.random(), side="right"), unigrams.shape[0] - 1)
-        if last == first or _in_row(words, first, last, word) == _NONE:
+        if last == first or place_in_row(words, first, last, word) == MISSING:
             break
     return word
 
@@ -113,21 +106,21 @@ def _drawn(
     found = np.empty(lengths.sum(), np.int64)
     count = 0
     for length in lengths:
-        previous, bigram = START, _NONE
+        previous, bigram = START, MISSING
         for _ in range(length):
-            word = _NONE
-            if bigram != _NONE and trigram_starts[bigram + 1] > trigram_starts[bigram]:
+            word = MISSING
+            if bigram != MISSING and trigram_starts[bigram + 1] > trigram_starts[bigram]:
                 first, last = trigram_starts[bigram], trigram_starts[bigram + 1]
                 share = np.random.random()
                 if share < trigram_sums[last - 1]:
                     word = trigram_words[first + np.searchsorted(trigram_sums[first:last], share, side="right")]
-                for _ in range(_TRIES if word == _NONE else 0):
+                for _ in range(_TRIES if word == MISSING else 0):
                     word = _after_one(previous, unigrams, bigram_starts, bigram_words, bigram_sums)
-                    if _in_row(trigram_words, first, last, word) == _NONE:
+                    if place_in_row(trigram_words, first, last, word) == MISSING:
                         break
             else:
                 word = _after_one(previous, unigrams, bigram_starts, bigram_words, bigram_sums)
-            bigram = _in_row(bigram_words, bigram_starts[previous], bigram_starts[previous + 1], word)
+            bigram = place_in_row(bigram_words, bigram_starts[previous], bigram_starts[previous + 1], word)
             previous = word
             found[count] = word
             count += 1

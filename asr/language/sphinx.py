@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import AsrError
-from asr.language.imported import Level, is_word, model_of
+from asr.language.imported import Level, is_word, model_of, read_arpa
 from asr.language.ngrams import NgramModel
 
 HEADER = b"Trie Language Model"
@@ -49,6 +49,15 @@ def _bit_fields(reader: _Reader, rows: int, widths: list[int]) -> list[Ints]:
         found.append(((value >> (bit & 7).astype(np.uint64)) & mask).astype(np.int64))
         total += width
     return found
+
+
+def read_ngrams(path: Path) -> NgramModel:
+    """Reads a model of others, in this format or as an ARPA file.
+
+    Raises:
+        AsrError: if it cannot be read or is neither.
+    """
+    return read(path) if is_sphinx(path) else read_arpa(path)
 
 
 def is_sphinx(path: Path) -> bool:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import AsrError
-from asr.language import sphinx
 from asr.language.corpus import read_sentences
-from asr.language.imported import read_arpa, read_counts
+from asr.language.imported import read_counts
 from asr.language.lexicon import build_lexicon
 from asr.language.mixture import merged, mixture_weights
 from asr.language.ngrams import NgramModel, estimate
+from asr.language.sphinx import read_ngrams
 from asr.language.word_files import NAME, save_words
 from asr.tokenizer import read_tokenizer
 
@@ -78,7 +78,7 @@ def _mixed(sources: Sources, held_out: Path, min_count: int, bigram_gain: float,
         log.info("%s: %d sentences", path, len(sentences))
         models[str(path)] = estimate(sentences, min_count, _ALL, _ALL)
     for path in sources.ngrams:
-        models[str(path)] = sphinx.read(path) if sphinx.is_sphinx(path) else read_arpa(path)
+        models[str(path)] = read_ngrams(path)
         log.info("%s: %d words", path, len(models[str(path)].words))
     if sources.counts:
         models["counts"] = read_counts(sources.counts)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from asr.config import from_dict
 from asr.errors import CheckpointError, ConfigError
 from asr.language.config import FusionWeights, WordPrices
-from asr.language.files import tokenizer_hash
+from asr.language.files import packed, tokenizer_hash
 from asr.language.lexicon import Lexicon
 from asr.language.ngrams import NgramModel
 from asr.tokenizer import Tokenizer
@@ -55,7 +55,7 @@ def save_words(
     """
     from asr.training.checkpoint import save_arrays
 
-    arrays: dict[str, NDArray[Any]] = {"words": _bytes("\n".join(ngrams.words).encode())}
+    arrays: dict[str, NDArray[Any]] = {"words": packed("\n".join(ngrams.words).encode())}
     for words, starts in _ROWS:
         lengths = np.diff(getattr(ngrams, starts))
         arrays[words] = _packed(_differences(getattr(ngrams, words), lengths).astype(np.uint32))
@@ -120,13 +120,9 @@ def read_words(path: Path, tokenizer: Tokenizer) -> tuple[NgramModel, Lexicon, M
     return NgramModel(**values), Lexicon(**parts), meta
 
 
-def _bytes(content: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(zlib.compress(content, 9), np.uint8)
-
-
 def _packed(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Bytes of the same rank side by side, which pack better, packed."""
-    return _bytes(np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize).T.tobytes())
+    return packed(np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize).T.tobytes())
 
 
 def _unpacked(unpack: Callable[[bytes], bytes], packed: NDArray[np.uint8], kind: Any) -> NDArray[Any]:
