@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from asr.cli import main
 from asr.config import from_dict
 from asr.errors import AsrError, CheckpointError, ConfigError
 from asr.language.config import NextWordConfig, NextWordTrainConfig, TextConfig
@@ -215,3 +216,27 @@ def test_sampled_text_is_written(tmp_path: Path) -> None:
         sample_words_command(tmp_path / "lm.arpa", tmp_path / "text.txt", 50, (4, 2), 1)
     with pytest.raises(AsrError, match="No such file"):
         sample_words_command(tmp_path / "lm.arpa", tmp_path / "none" / "text.txt", 5, (2, 4), 1)
+
+
+def test_the_commands_make_a_text_and_a_network(toy: NextWordTrainConfig, tmp_path: Path) -> None:
+    """Sentences drawn from trigrams, and a network that learnt from them and from a text, as the guide says."""
+    (tmp_path / "lm.arpa").write_text(ARPA)
+    sample = ["sample-words", str(tmp_path / "lm.arpa"), str(tmp_path / "sampled.txt.xz"), "--sentences", "40"]
+    config = f"""folder = "{toy.folder}"
+held_out = 8
+steps = 3
+rows = 4
+row_labels = 16
+negatives = 16
+min_count = 2
+model = {{ words = {WORDS}, width = 8, dim = 8 }}
+texts = [{{ path = "text.txt", times = 2 }}, {{ path = "sampled.txt.xz" }}]
+"""
+    (tmp_path / "next-words.toml").write_text(config)
+    train = ["train-next-words", str(tmp_path / "next-words.toml"), "--run", str(tmp_path / "run")]
+    for arguments in (sample, train):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0
+    assert len(lzma.decompress((tmp_path / "sampled.txt.xz").read_bytes()).decode().splitlines()) == 40
+    assert load_next_words(tmp_path / "run" / NAME, ["cat", "sat"], 0.5).number.all()
