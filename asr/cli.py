@@ -249,6 +249,7 @@ app.command("train-lm")(language_cli.train_lm)
 app.command("train-next-words")(language_cli.train_next_words)
 app.command("sample-words")(language_cli.sample_words)
 app.command("train-words")(language_cli.train_words)
+app.command("copy-words")(language_cli.copy_words)
 app.command("lexicon")(language_cli.lexicon)
 
 

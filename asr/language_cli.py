@@ -69,6 +69,20 @@ def train_words(
     print(train_words_command(sources, model, min_count, bigram_gain, trigram_gain))
 
 
+def copy_words(
+    model: Annotated[Path, typer.Argument(help="Model folder that is to have them.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Model folder that has them; default: the bundled model.")
+    ] = None,
+) -> None:
+    """Copies words, trigrams, pronunciations and the network over words from another model."""
+    from asr.language.copy_command import copy_words_command
+    from asr.model_folder import bundled_model
+
+    for line in copy_words_command(source or bundled_model(), model):
+        print(line)
+
+
 def lexicon(
     model: Annotated[Path, typer.Argument(help="Model folder with a phoneme head and words.npz.")],
     pronunciations: Annotated[

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,6 +162,15 @@ def save_word_rule(folder: Path, rule: WordRule, phonetic: bool = False) -> None
     """
     config, about = read_config(folder)
     _write_config(folder, config, about | {WORD_RULES[phonetic]: dataclasses.asdict(rule)})
+
+
+def save_decoding(folder: Path, decoding: Mapping[str, Any]) -> bool:
+    """Writes how a model is decoded, unless its folder says so already; whether it did. Raises as `read_config`."""
+    config, about = read_config(folder)
+    if "decoding" in about:
+        return False
+    _write_config(folder, config, about | {"decoding": dict(decoding)})
+    return True
 
 
 def default_beam(folder: Path) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asr.errors import AsrError, CheckpointError
-from asr.language.ngrams import RESERVED
+from asr.language.ngrams import RESERVED, NgramModel
 from asr.language.phone_lexicon import NAME, PhoneLexicon, build_tree, save_phone_lexicon
 from asr.language.word_files import NAME as WORDS
 from asr.language.word_files import read_words
@@ -37,9 +37,8 @@ def lexicon_command(model: Path, listed: Path | None, voice: str, dictionary: Pa
         ManifestError: if the dictionary cannot be read.
         SynthesisError: if espeak-ng is missing or fails.
     """
-    _, about = read_config(model)
-    symbols = about.get("phonemes")
-    if not isinstance(symbols, list) or not symbols:
+    symbols = phonemes_of(model)
+    if not symbols:
         raise CheckpointError(f"{model / 'config.json'}: expected a model with a phoneme head, whose phonemes it names")
     ngrams, _, _ = read_words(model / WORDS, read_tokenizer(model / "tokenizer.model"))
     words = ngrams.words[len(RESERVED) :]
@@ -48,10 +47,41 @@ def lexicon_command(model: Path, listed: Path | None, voice: str, dictionary: Pa
         found = {**pronunciations([word for word in words if word not in found], voice), **found}
     if dictionary:
         found = _with_others(found, read_cmudict(dictionary))
-    numbers = {str(symbol): i for i, symbol in enumerate(symbols)}
+    return write_lexicon(model, symbols, ngrams, found, voice)
+
+
+def phonemes_of(model: Path) -> tuple[str, ...]:
+    """Phonemes of a model folder, as its phoneme head numbers them; none: it names none. Raises as `read_config`."""
+    symbols = read_config(model)[1].get("phonemes")
+    return tuple(str(symbol) for symbol in symbols) if isinstance(symbols, list) else ()
+
+
+def write_lexicon(
+    model: Path,
+    symbols: Sequence[str],
+    ngrams: NgramModel,
+    found: Mapping[str, Sequence[Sequence[str]]],
+    voice: str,
+) -> str:
+    """Writes the pronunciations that a model's phonemes can say, and warns of words that are left without any.
+
+    Args:
+        model: Model folder.
+        symbols: Its phonemes.
+        ngrams: Its words.
+        found: Phonemes of words, for every way to say each.
+        voice: Of espeak-ng, for words of phrases; "": none.
+
+    Returns:
+        What was written, in a line.
+
+    Raises:
+        AsrError: if no word can be said.
+    """
+    numbers = {symbol: i for i, symbol in enumerate(symbols)}
     said = {
         word: [[numbers[phoneme] for phoneme in one] for one in found.get(word, ()) if numbers.keys() >= set(one)]
-        for word in words
+        for word in ngrams.words[len(RESERVED) :]
     }
     silent = [word for word, several in said.items() if not several]
     if len(silent) == len(said):

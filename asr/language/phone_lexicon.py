@@ -57,6 +57,24 @@ def build_tree(
     return _completed(_grown(entries), log_probs)
 
 
+def words_said(lexicon: PhoneLexicon, texts: Sequence[str]) -> dict[str, list[list[str]]]:
+    """Pronunciations of each word that the lexicon has, as it was made of them.
+
+    Args:
+        lexicon: Without words of phrases.
+        texts: Words by number, of the language model.
+    """
+    tree, symbols = lexicon.tree, lexicon.symbols
+    found: dict[str, list[list[str]]] = {}
+    said: list[list[str]] = [[] for _ in tree.phone]
+    for node in range(len(tree.phone)):  # level by level: what is said above is known
+        for word in tree.words[tree.word_starts[node] : tree.word_starts[node + 1]]:
+            found.setdefault(texts[word], []).append(said[node])
+        for child in tree.children[tree.child_starts[node] : tree.child_starts[node + 1]]:
+            said[child] = [*said[node], symbols[tree.phone[child]]]
+    return found
+
+
 def with_words(tree: Tree, entries: Iterable[tuple[Sequence[int], int]], log_probs: NDArray[np.float64]) -> Tree:
     """The tree with more words, below a second root.
 

@@ -64,9 +64,13 @@ def train_words_command(sources: Sources, model: Path, min_count: int, bigram_ga
         sentences = [line.split() for text in sources.texts for line in read_sentences(text)]
         log.info("%d sentences", len(sentences))
         ngrams = estimate(sentences, min_count, bigram_gain, trigram_gain)
-    lexicon = build_lexicon(ngrams.words, ngrams.log_probs, tokenizer)
     path = model / NAME
-    save_words(path, ngrams, lexicon, tokenizer)
+    save_words(path, ngrams, build_lexicon(ngrams.words, ngrams.log_probs, tokenizer), tokenizer)
+    return told(path, ngrams)
+
+
+def told(path: Path, ngrams: NgramModel) -> str:
+    """What a file of word trigrams has, in a line."""
     counts = len(ngrams.words), len(ngrams.bigram_words), len(ngrams.trigram_words)
     return f"{path}: {counts[0]} words, {counts[1]} bigrams, {counts[2]} trigrams, {path.stat().st_size / 1e6:.1f} MB"
 

@@ -86,12 +86,16 @@ def load_words(path: Path, tokenizer: Tokenizer) -> tuple["WordLanguageModel", F
     from asr.language.words import WordLanguageModel
 
     ngrams, lexicon, meta = read_words(path, tokenizer)
+    fusion, prices = weights_in(path, meta)
+    return WordLanguageModel(ngrams, lexicon, tokenizer, prices), fusion
+
+
+def weights_in(path: Path, meta: Mapping[str, Any]) -> tuple[FusionWeights, WordPrices]:
+    """How a file says that the beam search weighs it, of what `read_words` says besides; raises CheckpointError."""
     try:
-        fusion = from_dict(FusionWeights, meta.get("fusion", {}))
-        prices = from_dict(WordPrices, meta.get("prices", {}))
+        return from_dict(FusionWeights, meta.get("fusion", {})), from_dict(WordPrices, meta.get("prices", {}))
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    return WordLanguageModel(ngrams, lexicon, tokenizer, prices), fusion
 
 
 def read_words(path: Path, tokenizer: Tokenizer) -> tuple[NgramModel, Lexicon, Mapping[str, Any]]:

@@ -1,8 +1,9 @@
 """`make recipes`: the LibriSpeech recipes from the corpus' folder to figures, at their real size, cut short.
 
 A folder in LibriSpeech's layout is made of the bundled recordings; then, for `base` and `large`, the commands that
-their users type: `asr-data prepare`, `asr train`, which is killed and started again, `asr export`, `asr evaluate`. Only
-what six recordings cannot give is changed: the number of steps, the batch, and the number of wordpieces.
+their users type: `asr-data prepare`, `asr-data pronounce`, `asr train`, which is killed and started again, `asr
+export`, `asr copy-words`, `asr evaluate`. Only what six recordings cannot give is changed: the number of steps, the
+batch, and the numbers of wordpieces and of phonemes.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import soundfile
 
+from asr.training.pronunciations import read_pronunciations
 from data.audio import load_audio
 from data.manifest import Utterance, read_manifest
 
@@ -67,14 +69,18 @@ def run_recipe(name: str, corpus: Path, work: Path, changes: dict[str, object]) 
         RuntimeError: naming the command that failed, or a run that did not resume.
     """
     _call("data.cli", "prepare", "librispeech", corpus, "--output", corpus / "manifest.jsonl")
+    said = corpus / "phonemes.json"
+    _call("data.cli", "pronounce", corpus / "manifest.jsonl", "--output", said)
     shutil.copy(ROOT / "asr" / "configs" / f"{name}.toml", corpus)
+    changes = {**changes, "model.phonemes": len(read_pronunciations(said))}  # six recordings do not have them all
     options = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
     train = ["asr.cli", "train", corpus / f"{name}.toml", "--run", work / "run", *options]
     _kill_after(train, work / "run" / "step-0000001.npz")
-    said = _call(*train)
-    if "resumed at step" not in said:
-        raise RuntimeError(f"{name}: expected the run to go on where it was killed, it said:\n{said}")
+    told = _call(*train)
+    if "resumed at step" not in told:
+        raise RuntimeError(f"{name}: expected the run to go on where it was killed, it said:\n{told}")
     _call("asr.cli", "export", work / "run", work / "model")
+    _call("asr.cli", "copy-words", work / "model")
     splits = ("--split", "dev-clean", "--split", "dev-other", "--batch", 1)
     found = _call(
         "asr.cli",
