@@ -5,7 +5,6 @@ the transducer's hypotheses begin after a segment's start and need no end. A row
 the start symbol too, from a zero state, as a segment does after a pause in mid-sentence.
 """
 
-import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +15,7 @@ from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.language.config import TextTrainConfig
-
-
-def read_sentences(path: Path) -> list[str]:
-    """Lines of a text file that hold anything; .xz is unpacked.
-
-    Raises:
-        ConfigError: naming the file, if it cannot be read or is no text.
-    """
-    opened = lzma.open if path.suffix == ".xz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as file:
-            return [line.strip() for line in file if line.strip()]
-    except (lzma.LZMAError, UnicodeDecodeError, EOFError) as error:
-        raise ConfigError(f"{path}: expected text, one sentence a line: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+from asr.training.text import sentences
 
 
 class Labels(Protocol):
@@ -103,11 +87,11 @@ def load_texts(config: TextTrainConfig, base: Path, labels: Labels) -> TextCorpu
     times: list[int] = []
     held_out: list[str] = []
     for text in config.texts:
-        sentences = read_sentences(base / text.path)
+        found = list(sentences(base / text.path))
         if not held_out:
-            held_out, sentences = sentences[: config.held_out], sentences[config.held_out :]
-        encoded += [_labels(s, labels) for s in sentences]
-        times += [text.times] * len(sentences)
+            held_out, found = found[: config.held_out], found[config.held_out :]
+        encoded += [_labels(s, labels) for s in found]
+        times += [text.times] * len(found)
     if not encoded:
         raise ConfigError(f"held_out: expected fewer than the texts' sentences, got {config.held_out}")
     words = sum(len(s.split()) for s in held_out)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from asr.errors import AsrError
 from asr.language.ngrams import RESERVED, START, NgramModel
+from data.text import normalise
 
 _WORD = re.compile(r"[a-z']*[a-z][a-z']*")
 _LN_10 = float(np.log(10.0))
@@ -102,6 +103,7 @@ def read_counts(paths: Iterable[Path], most_words: int = 100_000) -> NgramModel:
                 gram = tuple(words.split())
                 if value <= 0 or not all(map(is_word, gram)):
                     continue
+                gram = tuple(map(normalise, gram))
                 if len(gram) == 1:
                     singles[gram[0]] = singles.get(gram[0], 0.0) + value
                 elif len(gram) == 2:
@@ -128,8 +130,12 @@ def read_counts(paths: Iterable[Path], most_words: int = 100_000) -> NgramModel:
 
 
 def model_of(levels: list[Level]) -> NgramModel:
-    """The n-grams of three orders in rows; those whose words or beginnings are not there are left out."""
+    """The n-grams of three orders in rows; those whose words or beginnings are not there are left out.
+
+    Words are spelt as transcripts are (`data.text`): "mr" is "mister". Of those that are one then the likeliest stays.
+    """
     start = levels[0].pop((RESERVED[START],), (0.0, 0.0))
+    levels = _respelt(levels)
     known = sorted(word for (word,) in levels[0])
     words = (*RESERVED, *known)
     numbers = {word: i for i, word in enumerate(words)}
@@ -154,6 +160,17 @@ def model_of(levels: list[Level]) -> NgramModel:
         trigrams[0][kept, 2],
         trigrams[1][kept, 0],
     )
+
+
+def _respelt(levels: list[Level]) -> list[Level]:
+    likeliest: dict[str, str] = {}
+    for (word,), _ in sorted(levels[0].items(), key=lambda item: -item[1][0]):
+        likeliest.setdefault(normalise(word), word)
+    spelt = {word: spelling for spelling, word in likeliest.items()} | {RESERVED[START]: RESERVED[START]}
+    return [
+        {tuple(spelt[word] for word in gram): weights for gram, weights in level.items() if spelt.keys() >= set(gram)}
+        for level in levels
+    ]
 
 
 def _sorted(grams: Level, order: int, numbers: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

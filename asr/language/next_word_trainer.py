@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from asr.errors import ConfigError
 from asr.language import word_files
 from asr.language.config import NextWordTrainConfig
-from asr.language.corpus import load_texts, read_sentences, with_start
+from asr.language.corpus import load_texts, with_start
 from asr.language.next_word_files import NAME, save_next_words
 from asr.language.next_word_model import NextWordModel
 from asr.language.ngrams import RESERVED, NgramModel
 from asr.language.text_trainer import TextTrainer, adam
 from asr.tokenizer import read_tokenizer
+from asr.training.text import sentences
 
 SCORED = 32  # sentences at a time: their logits are of all words
 FLAT = 0.75  # power of the words' counts by which words are drawn (Mikolov et al. 2013, 1310.4546)
@@ -103,7 +104,7 @@ class NextWordTrainer(TextTrainer):
         self.config = config
         folder = base / config.folder
         ngrams, _, _ = word_files.read_words(folder / word_files.NAME, read_tokenizer(folder / "tokenizer.model"))
-        texts = (s for text in config.texts for s in read_sentences(base / text.path) * text.times)
+        texts = (s for text in config.texts for s in list(sentences(base / text.path)) * text.times)
         self.words = common_words(texts, ngrams, config.model.words, config.min_count)
         if len(self.words) < config.model.words:
             found = f"only {len(self.words)} that words.npz has and the texts have {config.min_count} times"

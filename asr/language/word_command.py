@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import AsrError
-from asr.language.corpus import read_sentences
 from asr.language.imported import read_counts
 from asr.language.lexicon import build_lexicon
 from asr.language.mixture import merged, mixture_weights
@@ -14,6 +13,7 @@ from asr.language.ngrams import NgramModel, estimate
 from asr.language.sphinx import read_ngrams
 from asr.language.word_files import NAME, save_words
 from asr.tokenizer import read_tokenizer
+from asr.training.text import sentences
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +61,9 @@ def train_words_command(sources: Sources, model: Path, min_count: int, bigram_ga
     else:
         if sources.ngrams or sources.counts:
             raise AsrError("expected held-out sentences, which tell the share of each text, model and count, got none")
-        sentences = [line.split() for text in sources.texts for line in read_sentences(text)]
-        log.info("%d sentences", len(sentences))
-        ngrams = estimate(sentences, min_count, bigram_gain, trigram_gain)
+        found = [line.split() for text in sources.texts for line in sentences(text)]
+        log.info("%d sentences", len(found))
+        ngrams = estimate(found, min_count, bigram_gain, trigram_gain)
     path = model / NAME
     save_words(path, ngrams, build_lexicon(ngrams.words, ngrams.log_probs, tokenizer), tokenizer)
     return told(path, ngrams)
@@ -78,14 +78,14 @@ def told(path: Path, ngrams: NgramModel) -> str:
 def _mixed(sources: Sources, held_out: Path, min_count: int, bigram_gain: float, trigram_gain: float) -> NgramModel:
     models: dict[str, NgramModel] = {}
     for path in sources.texts:
-        sentences = [line.split() for line in read_sentences(path)]
-        log.info("%s: %d sentences", path, len(sentences))
-        models[str(path)] = estimate(sentences, min_count, _ALL, _ALL)
+        found = [line.split() for line in sentences(path)]
+        log.info("%s: %d sentences", path, len(found))
+        models[str(path)] = estimate(found, min_count, _ALL, _ALL)
     for path in sources.ngrams:
         models[str(path)] = read_ngrams(path)
         log.info("%s: %d words", path, len(models[str(path)].words))
     if sources.counts:
         models["counts"] = read_counts(sources.counts)
-    shares = mixture_weights(list(models.values()), [line.split() for line in read_sentences(held_out)])
+    shares = mixture_weights(list(models.values()), [line.split() for line in sentences(held_out)])
     log.info("shares: %s", ", ".join(f"{name} {share:.3f}" for name, share in zip(models, shares, strict=True)))
     return merged(list(models.values()), shares, bigram_gain, trigram_gain)

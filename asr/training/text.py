@@ -1,5 +1,6 @@
 """Sentences that nobody spoke, for the internal language model's loss: step by step, a function of seed and step."""
 
+import logging
 import lzma
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,21 +11,36 @@ from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.tokenizer import Tokenizer
+from data.text import TextError, normalise
+
+log = logging.getLogger(__name__)
 
 Labels = NDArray[np.int32]
 
 
 def sentences(path: Path) -> Iterator[str]:
-    """Lines of a text file, .txt or .txt.xz, without those that are empty.
+    """Sentences of a text file, .txt or .txt.xz, a line each, normalised as transcripts are.
+
+    Lines without words are left out, and, with a warning, those with letters that have no reading.
 
     Raises:
         ConfigError: if it cannot be read.
     """
+    strange: list[str] = []
     try:
         with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as lines:
-            yield from (line.strip() for line in lines if line.strip())
-    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
+            for line in lines:
+                try:
+                    sentence = normalise(line.strip())
+                except TextError:
+                    strange.append(line.strip())
+                    continue
+                if sentence:
+                    yield sentence
+    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected text in UTF-8, a sentence a line: {error}") from error
+    if strange:
+        log.warning("%s: left out %d lines with letters that have no reading: %.80r", path, len(strange), strange[0])
 
 
 class TextBatches:

@@ -96,9 +96,7 @@ def test_another_model_has_the_same_words(source: Path, tmp_path: Path) -> None:
     assert words.lexicon.symbols == tuple(symbols)
 
 
-def test_what_a_model_cannot_say_is_left_out(
-    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_a_model_cannot_say_is_left_out(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With a warning; what it says of its decoding stays."""
     model = folder_of(tmp_path / "model", OTHERS, 40, {"phonemes": ["a", "k", "t"], "decoding": {"beam": 8}})
     with caplog.at_level(logging.WARNING):
@@ -139,7 +137,7 @@ def test_the_bundled_words_are_there_for_every_model(tmp_path: Path, capsys: pyt
     model = folder_of(tmp_path / "model", OTHERS, 40, {"phonemes": symbols[::-1]})
     app(["copy-words", str(model)], standalone_mode=False)
     told = capsys.readouterr().out
-    assert "160623 words" in told  # with the two reserved ones
-    assert "160618 words, 181993 pronunciations, 365505 nodes" in told
+    assert "160015 words" in told  # with the two reserved ones
+    assert "160010 words, 181287 pronunciations, 365407 nodes" in told
     assert decoding_of(model).phonetic == decoding_of(bundled).phonetic
     assert decoding_of(model).beam == 0

@@ -107,6 +107,29 @@ def test_a_file_that_is_no_arpa_is_refused(tmp_path: Path, text: str, message: s
         read_arpa(tmp_path / "missing.arpa")
 
 
+def test_words_are_spelt_as_transcripts_are(tmp_path: Path) -> None:
+    """Titles are written out, apostrophes at edges go; of two spellings the likeliest stays, with its rows."""
+    lines = (
+        "\\data\\\n\n\\1-grams:\n-0.5\tmr\t-0.2\n-2.0\tmister\t-0.9\n-0.7\t'tis\n-0.9\tfox\n\n"
+        "\\2-grams:\n-0.1\tmr\tfox\t0.0\n-0.3\tmister\tfox\t0.0\n"
+        "-0.4\t'tis\tmr\t0.0\n-0.6\t'tis\tmister\t0.0\n\n"
+        "\\3-grams:\n-0.05\t'tis\tmr\tfox\n\n\\end\\\n"
+    )
+    (tmp_path / "m.arpa").write_text(lines)
+    model = read_arpa(tmp_path / "m.arpa")
+    assert model.words == ("<unk>", "<s>", "fox", "mister", "tis")
+    assert probability(model, "mister", []) == pytest.approx(10**-0.5)
+    assert probability(model, "fox", ["mister"]) == pytest.approx(10**-0.1)
+    assert probability(model, "tis", ["mister"]) == pytest.approx(10 ** (-0.2 - 0.7))
+    assert probability(model, "mister", ["tis"]) == pytest.approx(10**-0.4)
+    assert probability(model, "fox", ["tis", "mister"]) == pytest.approx(10**-0.05)
+    (tmp_path / "one.txt").write_text("mr\t30\nmister\t10\nfox\t60\n")
+    (tmp_path / "two.txt").write_text("mr fox\t6\nmister fox\t4\n")
+    counted = read_counts([tmp_path / "one.txt", tmp_path / "two.txt"])
+    assert probability(counted, "mister", []) == pytest.approx(0.4)
+    assert probability(counted, "fox", ["mister"]) == pytest.approx(0.25)
+
+
 def test_counts_are_shares_of_the_first_word(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("the\t60\ncat\t30\nsat\t10\nx-ray\t1000\nrare\t1\n")
     (tmp_path / "two.txt").write_text("the cat\t30\ncat sat\t40\nthe rare\t9\n")  # more than there are cats

@@ -55,10 +55,17 @@ def test_without_sentences_there_is_no_text_loss(tokenizer: Tokenizer) -> None:
 
 
 def test_text_files_are_read_compressed_or_not(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("one\n\n  two \n")
+    (tmp_path / "a.txt").write_text("one\n\n  two \n...\n")
     with lzma.open(tmp_path / "b.txt.xz", "wt") as file:
         file.write("three\n")
     assert [*sentences(tmp_path / "a.txt"), *sentences(tmp_path / "b.txt.xz")] == ["one", "two", "three"]
+
+
+def test_sentences_are_spelt_as_transcripts_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever people wrote; what has no reading is left out, and said to be."""
+    (tmp_path / "a.txt").write_text("Mr. Fox, 'tis 3 o'clock!\nαβγ δε\nend\nあ\n", encoding="utf-8")
+    assert list(sentences(tmp_path / "a.txt")) == ["mister fox tis three o'clock", "end"]
+    assert "a.txt: left out 2 lines with letters that have no reading: 'αβγ δε'" in caplog.text
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.txt.xz", b"plain"), ("a.txt", b"\xff\xfe"), ("a.txt", None)])
