@@ -302,11 +302,12 @@ def attend(
 def curves(
     runs: Annotated[list[Path], typer.Argument(help="Folders of training runs, each started from the one before.")],
     output: Annotated[Path, typer.Option(help="Picture to write: .png, .svg or .pdf.")] = Path("curves.png"),
+    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Runs that did not start from another.")] = False,
 ) -> None:
     """Draws learning curves: losses and dev WER against hours heard."""
     from asr.training.curves import draw_curves
 
-    draw_curves(runs, output)
+    draw_curves(runs, output, side_by_side)
 
 
 def fail(message: str) -> NoReturn:

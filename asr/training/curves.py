@@ -1,4 +1,4 @@
-"""Learning curves of runs that followed each other: losses and dev WER against hours of audio heard."""
+"""Learning curves of runs, in a row or side by side: losses and dev WER against hours of audio heard."""
 
 import csv
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ LOSSES = {
     "text": "tab:gray",
     "decoder": "tab:purple",
 }
+HANDED_ON = " (dotted: the next run starts from the one before)"
 GAP_HOURS = 2.0  # of audio; lines of train.csv are minutes apart
+STYLES = ("-", "--", ":", "-.")  # of runs side by side
 HEADS = ("characters", "pieces", "phonemes", "transducer", "decoder")
 
 
@@ -61,32 +63,42 @@ def read_curves(runs: Sequence[Path]) -> tuple[dict[str, Curve], dict[str, Curve
     return losses, rates, ends
 
 
-def draw_curves(runs: Sequence[Path], output: Path) -> None:
+def draw_curves(runs: Sequence[Path], output: Path, side_by_side: bool = False) -> None:
     """Draws the curves of `read_curves`, losses above WER, as a picture (PNG, SVG or PDF by its name).
+
+    Args:
+        runs: Folders of runs.
+        output: The picture.
+        side_by_side: Whether each run has lines of its own, from 0 hours on, named after its folder; else each started
+            from the one before.
 
     Raises:
         AsrError: as `read_curves`, or for another kind of picture.
     """
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-    losses, rates, ends = read_curves(runs)
     figure = Figure(figsize=(8, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    for name, curve in losses.items():
-        above.plot(*_broken(curve), color=LOSSES[name], linewidth=1, label=name)
-    for name, curve in rates.items():
-        color = LOSSES[name.split()[-1]]
-        below.plot(curve.hours, [100 * v for v in curve.values], "o-", color=color, markersize=4, label=name)
+    groups = [[run] for run in runs] if side_by_side else [list(runs)]
+    ends: list[float] = []
+    for number, group in enumerate(groups):
+        losses, rates, ends = read_curves(group)
+        run, style = f"{group[0].name}: " if side_by_side else "", STYLES[number % len(STYLES)]
+        for name, curve in losses.items():
+            above.plot(*_broken(curve), style, color=LOSSES[name], linewidth=1, label=run + name)
+        for name, curve in rates.items():
+            values, color = [100 * v for v in curve.values], LOSSES[name.split()[-1]]
+            below.plot(curve.hours, values, f"o{style}", color=color, markersize=4, label=run + name)
     for axes, label in ((above, "training loss, nats per label"), (below, "WER, %")):
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
         for end in ends[:-1]:
             axes.axvline(end, color="black", linewidth=0.6, linestyle=":")
-        if axes.lines[len(ends) - 1 :]:
-            axes.legend(fontsize="small")
     above.set_ylim(0, 6)
     below.set_ylim(0, 100)
-    below.set_xlabel("hours of audio heard (dotted: the next run starts from the one before)")
+    below.set_xlabel("hours of audio heard" + ("" if side_by_side else HANDED_ON))
     try:
         figure.savefig(output, dpi=110)
     except ValueError as error:

@@ -131,11 +131,16 @@ class Trainer:
         for split, utterances in self.corpus.dev.items():
             corpus = self.corpus
             rates = word_error_rates(self._decoder, utterances, corpus.features, SILENCE, corpus.pronunciations)
-            results[split] = {head: rate for head, rate in rates.items() if self.config.loss.trains(head)}
+            results[split] = {head: rate for head, rate in rates.items() if self._has_learnt(head)}
             self.record.evaluation(self.step, self.audio_seconds, split, results[split])
         for variable, value in zip(self.stepper.variables, current, strict=True):
             variable.assign(value)
         return results
+
+    def _has_learnt(self, head: str) -> bool:
+        """Whether a head has been trained so far."""
+        loss = self.config.loss
+        return loss.trains(head) and (head != "transducer" or self.step > loss.transducer_after)
 
     def _take_stored(self) -> None:
         """Puts the encoder's frames in place of log-mel: of all that the run trains and is evaluated on."""

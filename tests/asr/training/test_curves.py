@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from asr.cli import main
 from asr.errors import AsrError
@@ -46,6 +47,27 @@ def test_the_command_draws_a_picture(runs: list[Path], tmp_path: Path) -> None:
     assert not stopped.value.code
     data = picture.read_bytes()
     assert data.startswith(b"\x89PNG") and len(data) > 10_000
+
+
+def test_runs_side_by_side_have_lines_of_their_own(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each from 0 hours on, with its name and its style; the dotted lines of runs in a row are not there."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    for side_by_side in (False, True):
+        draw_curves(runs, tmp_path / "curves.png", side_by_side)
+    row, beside = ([axes.lines for axes in figure.axes] for figure in drawn)
+    assert [line.get_label() for line in beside[0]] == [
+        *("a: characters", "a: pieces"),
+        *("b: characters", "b: pieces", "b: transducer"),
+    ]
+    assert [line.get_linestyle() for line in beside[0]] == ["-", "-", "--", "--", "--"]
+    assert list(beside[0][2].get_xdata()) == [0.25]
+    assert [line.get_label() for line in beside[1]] == ["b: dev pieces", "b: dev transducer"]
+    assert list(beside[1][0].get_ydata()) == [50.0]
+    assert [line.get_label() for line in row[0][:3]] == ["characters", "pieces", "transducer"]
+    assert len(row[0]) == 4  # and the end of the first run
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
