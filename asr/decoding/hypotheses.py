@@ -11,12 +11,22 @@ Row = Mapping[str, NDArray[Any]]
 """One row of the engine's outputs: `asr.streaming.engine.Engine.step`."""
 
 
+PATIENCE_MS = 20_000
+LONGEST_MS = 40_000
+
+
 class Hypotheses:
     """The labels of one stream's hypotheses, block after block. Greedy decoding has one hypothesis.
 
     Args:
         frame_ms: Length of an encoder frame.
+
+    Attributes:
+        patience_ms: A segment as long as this ends at shorter and shorter pauses.
+        longest_ms: And one as long as this before its latest word.
     """
+
+    patience_ms, longest_ms = PATIENCE_MS, LONGEST_MS
 
     def __init__(self, frame_ms: int) -> None:
         """Starts without labels."""

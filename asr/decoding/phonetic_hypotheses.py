@@ -11,6 +11,10 @@ from asr.decoding.words import Label
 from asr.tokenizer import Tokenizer
 
 READINGS = 16  # of a segment that has ended, at most
+# A segment that ends within a sentence costs words; this search errs no more at its end than at its start. Joined to
+# ten minutes, dev has 12.8 % WER with these, 13.4 with those of the other searches, 12.9 if only pauses end segments.
+PATIENCE_MS = 60_000
+LONGEST_MS = 120_000
 
 
 class PhoneticHypotheses(Hypotheses):
@@ -25,6 +29,8 @@ class PhoneticHypotheses(Hypotheses):
         tokenizer: Spells them.
         frame_ms: Length of an encoder frame, of which the search hears two.
     """
+
+    patience_ms, longest_ms = PATIENCE_MS, LONGEST_MS
 
     def __init__(
         self, begin: Callable[[], PhoneticSearch], words: Sequence[str], tokenizer: Tokenizer, frame_ms: int

@@ -15,8 +15,6 @@ from asr.streaming.pauses import is_quiet, quietest
 from asr.tokenizer import Tokenizer
 from asr.transcript import segment_of
 
-PATIENCE_MS = 20_000  # a segment as long as this ends at shorter and shorter pauses
-LONGEST_MS = 40_000  # and one as long as this before its latest word
 SHORTEST_PAUSE_MS = 160
 WORDLESS_MS = 5_000  # without words for so long, recognition restarts
 NOISY_PAUSES = 2  # pauses without words are one, however loud
@@ -100,8 +98,9 @@ class StreamWords:
         if not self._labels:
             wordless = audio_ms - self._start_ms >= max(WORDLESS_MS, self.silence_ms + 2 * OVERLAP_MS)
             return audio_ms - OVERLAP_MS if wordless else None
-        ended_ms, long_ms = self._last_ms + FRAME_MS, audio_ms - self._start_ms - PATIENCE_MS
-        patience = min(1.0, max(0.0, 1.0 - long_ms / (LONGEST_MS - PATIENCE_MS)))
+        ended_ms, length_ms = self._last_ms + FRAME_MS, audio_ms - self._start_ms
+        first_ms, last_ms = self._hypotheses.patience_ms, self._hypotheses.longest_ms
+        patience = min(1.0, max(0.0, (last_ms - length_ms) / (last_ms - first_ms)))
         pause_ms = max(min(self.silence_ms, SHORTEST_PAUSE_MS), round(self.silence_ms * patience))
         wordless_ms, until_ms = audio_ms - ended_ms, min(audio_ms, ended_ms + pause_ms)
         if wordless_ms >= NOISY_PAUSES * pause_ms or (wordless_ms >= pause_ms and self._is_quiet(ended_ms, until_ms)):

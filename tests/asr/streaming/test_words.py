@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from asr.decoding.hypotheses import Hypotheses
+from asr.decoding.phonetic_hypotheses import PhoneticHypotheses
+from asr.streaming.engine import FRAME_MS
 from asr.streaming.events import Event, Final, Partial
-from asr.streaming.words import LONGEST_MS, OVERLAP_MS, PATIENCE_MS, WORDLESS_MS, StreamWords
+from asr.streaming.words import OVERLAP_MS, WORDLESS_MS, StreamWords
 from asr.tokenizer import WORD_START, Tokenizer, train_tokenizer
 from asr.transcript import Segment
 
@@ -16,12 +19,21 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer(SENTENCES * 3, 40)
 
 
+class Patient(Hypotheses):
+    """Of a search that is given as much time as the phonetic one."""
+
+    patience_ms, longest_ms = PhoneticHypotheses.patience_ms, PhoneticHypotheses.longest_ms
+
+
+SEARCHES = pytest.mark.parametrize("search", [Hypotheses, Patient])
+
+
 class Chunks:
     """Feeds a stream's words one chunk of 640 ms after another."""
 
-    def __init__(self, tokenizer: Tokenizer, silence_ms: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, silence_ms: int, search: type[Hypotheses] = Hypotheses) -> None:
         self.tokenizer, self.time_ms = tokenizer, 0
-        self.words = StreamWords(tokenizer, silence_ms)
+        self.words = StreamWords(tokenizer, silence_ms, hypotheses=search(FRAME_MS))
         self.restart_ms: int | None = None
         self.segments: list[Segment] = []
 
@@ -145,35 +157,38 @@ def test_recognition_restarts_after_a_time_without_words(tokenizer: Tokenizer) -
     assert chunks.say(("_a", 2))[0].segment == 0
 
 
-def test_a_long_segment_ends_at_a_shorter_pause(tokenizer: Tokenizer) -> None:
-    chunks, finals = Chunks(tokenizer, 3000), []
+@SEARCHES
+def test_a_long_segment_ends_at_a_shorter_pause(tokenizer: Tokenizer, search: type[Hypotheses]) -> None:
+    chunks, finals = Chunks(tokenizer, 3000, search), []
     while not finals:  # pauses of 640 ms or so, too short for 3000 ms
         events = [*chunks.say(("_a", 7)), *chunks.say()]
         finals = [event for event in events if isinstance(event, Final)]
-    assert PATIENCE_MS < finals[0].audio_ms < LONGEST_MS
+    assert search.patience_ms < finals[0].audio_ms < search.longest_ms
     assert len(finals[0].result.words) > 10
 
 
-def test_speech_without_pause_ends_before_its_latest_word(tokenizer: Tokenizer) -> None:
-    chunks, events = Chunks(tokenizer, 600), []
+@SEARCHES
+def test_speech_without_pause_ends_before_its_latest_word(tokenizer: Tokenizer, search: type[Hypotheses]) -> None:
+    chunks, events = Chunks(tokenizer, 600, search), []
     while not any(isinstance(event, Final) for event in events):
         start_ms = chunks.time_ms
         events = chunks.say(("_the", 1), ("_s", 7))
     (event,) = events
-    assert event.audio_ms == start_ms + 640 >= LONGEST_MS
+    assert event.audio_ms == start_ms + 640 >= search.longest_ms
     assert event.result.text.endswith("s the")
     last = event.result.words[-1]
     assert (last.start_ms, last.end_ms) == (start_ms + 80, start_ms + 160)
     assert chunks.restart_ms == start_ms + 7 * 80 - 80  # the "s" will be heard again, from its start
 
 
-def test_an_endless_word_ends_too(tokenizer: Tokenizer) -> None:
-    chunks = Chunks(tokenizer, 600)
+@SEARCHES
+def test_an_endless_word_ends_too(tokenizer: Tokenizer, search: type[Hypotheses]) -> None:
+    chunks = Chunks(tokenizer, 600, search)
     events = chunks.say(("_the", 1))
     while not any(isinstance(event, Final) for event in events):
         events = chunks.say(("s", 7))
     assert len(chunks.segments[0].words) == 1
-    assert LONGEST_MS <= chunks.segments[0].end_ms <= LONGEST_MS + 640
+    assert search.longest_ms <= chunks.segments[0].end_ms <= search.longest_ms + 640
 
 
 def test_no_restart_reaches_back_before_what_is_needed(tokenizer: Tokenizer) -> None:
