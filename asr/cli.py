@@ -300,9 +300,11 @@ def attend(
 
 @app.command()
 def curves(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs, each started from the one before.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs; each started from the one before.")],
     output: Annotated[Path, typer.Option(help="Picture to write: .png, .svg or .pdf.")] = Path("curves.png"),
-    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Runs that did not start from another.")] = False,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="None started from another: lines for each.")
+    ] = False,
 ) -> None:
     """Draws learning curves: losses and dev WER against hours heard."""
     from asr.training.curves import draw_curves

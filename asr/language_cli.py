@@ -75,7 +75,10 @@ def copy_words(
         Path | None, typer.Option("--from", help="Model folder that has them; default: the bundled model.")
     ] = None,
 ) -> None:
-    """Copies words, trigrams, pronunciations and the network over words from another model."""
+    """Copies words, trigrams, pronunciations and the network over words from another model.
+
+    A model with a phoneme head is then decoded by the phonetic search, unless its config.json says otherwise.
+    """
     from asr.language.copy_command import copy_words_command
     from asr.model_folder import bundled_model
 

@@ -164,13 +164,19 @@ def save_word_rule(folder: Path, rule: WordRule, phonetic: bool = False) -> None
     _write_config(folder, config, about | {WORD_RULES[phonetic]: dataclasses.asdict(rule)})
 
 
-def save_decoding(folder: Path, decoding: Mapping[str, Any]) -> bool:
-    """Writes how a model is decoded, unless its folder says so already; whether it did. Raises as `read_config`."""
+def save_decoding(folder: Path, decoding: Mapping[str, Any]) -> list[str]:
+    """Writes how a model is decoded, what its folder says already aside.
+
+    Returns:
+        Names of what was written.
+
+    Raises:
+        CheckpointError: as `read_config`.
+    """
     config, about = read_config(folder)
-    if "decoding" in about:
-        return False
-    _write_config(folder, config, about | {"decoding": dict(decoding)})
-    return True
+    before = about.get("decoding", {})
+    _write_config(folder, config, about | {"decoding": {**decoding, **before}})
+    return [name for name in decoding if name not in before]
 
 
 def default_beam(folder: Path) -> int:

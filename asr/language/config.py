@@ -125,7 +125,7 @@ class TextConfig:
     """A text to learn from.
 
     Attributes:
-        path: One normalised sentence a line; .xz is unpacked. Relative to the configuration's folder.
+        path: A sentence a line, normalised when it is read; .xz is unpacked. Relative to the configuration's folder.
         times: How often an epoch has it.
     """
 

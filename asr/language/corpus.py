@@ -5,7 +5,7 @@ the transducer's hypotheses begin after a segment's start and need no end. A row
 the start symbol too, from a zero state, as a segment does after a pause in mid-sentence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -77,26 +77,24 @@ class TextCorpus:
                 step += 1
 
 
-def load_texts(config: TextTrainConfig, base: Path, labels: Labels) -> TextCorpus:
-    """Reads the texts; the first one's first sentences are held out.
+def read_texts(config: TextTrainConfig, base: Path) -> list[list[str]]:
+    """Sentences of each text; raises ConfigError if one cannot be read."""
+    return [list(sentences(base / text.path)) for text in config.texts]
+
+
+def encode_texts(config: TextTrainConfig, texts: Sequence[Sequence[str]], labels: Labels) -> TextCorpus:
+    """Texts as numbers; the first one's first sentences are held out.
 
     Raises:
-        ConfigError: if a text cannot be read, or there is nothing left to learn from.
+        ConfigError: if there is nothing left to learn from.
     """
-    encoded: list[NDArray[np.int16]] = []
-    times: list[int] = []
-    held_out: list[str] = []
-    for text in config.texts:
-        found = list(sentences(base / text.path))
-        if not held_out:
-            held_out, found = found[: config.held_out], found[config.held_out :]
-        encoded += [_labels(s, labels) for s in found]
-        times += [text.times] * len(found)
+    held_out, rest = texts[0][: config.held_out], [texts[0][config.held_out :], *texts[1:]]
+    encoded = [_labels(s, labels) for text in rest for s in text]
     if not encoded:
         raise ConfigError(f"held_out: expected fewer than the texts' sentences, got {config.held_out}")
+    times = np.repeat(np.array([text.times for text in config.texts], np.int32), [len(text) for text in rest])
     words = sum(len(s.split()) for s in held_out)
-    held = [_labels(s, labels) for s in held_out]
-    return TextCorpus(encoded, np.array(times, np.int32), held, words, len(labels))
+    return TextCorpus(encoded, times, [_labels(s, labels) for s in held_out], words, len(labels))
 
 
 def with_start(targets: NDArray[np.int16], start: int) -> NDArray[np.int32]:

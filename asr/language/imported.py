@@ -40,7 +40,8 @@ def _lines(path: Path) -> Iterator[IO[str]]:
 def read_arpa(path: Path) -> NgramModel:
     """Reads an n-gram model in ARPA's format, up to trigrams.
 
-    Words of other characters than a to z and the apostrophe are left out, as are unknown words and sentences' ends.
+    Words of other characters than a to z and the apostrophe are left out, as are unknown words and sentences' ends;
+    the others are spelt as transcripts are (`model_of`).
 
     Args:
         path: `.arpa` or `.lm`; of `.gz` and `.xz` what is inside.
@@ -78,7 +79,8 @@ def read_arpa(path: Path) -> NgramModel:
 def read_counts(paths: Iterable[Path], most_words: int = 100_000) -> NgramModel:
     """A bigram model of lists of counts: lines of a word, or of two words, a tab and how often they occur.
 
-    Pairs have the share of their first word's occurrences; what they leave is its other successors', by their counts.
+    Words that are spelt alike in transcripts are one. Pairs have the share of their first word's occurrences; what they
+    leave is its other successors', by their counts.
 
     Args:
         paths: Text files; of `.gz` and `.xz` what is inside.
@@ -104,6 +106,8 @@ def read_counts(paths: Iterable[Path], most_words: int = 100_000) -> NgramModel:
                 if value <= 0 or not all(map(is_word, gram)):
                     continue
                 gram = tuple(map(normalise, gram))
+                if not all(map(is_word, gram)):  # "a''b" is two words
+                    continue
                 if len(gram) == 1:
                     singles[gram[0]] = singles.get(gram[0], 0.0) + value
                 elif len(gram) == 2:
@@ -132,7 +136,8 @@ def read_counts(paths: Iterable[Path], most_words: int = 100_000) -> NgramModel:
 def model_of(levels: list[Level]) -> NgramModel:
     """The n-grams of three orders in rows; those whose words or beginnings are not there are left out.
 
-    Words are spelt as transcripts are (`data.text`): "mr" is "mister". Of those that are one then the likeliest stays.
+    Words are spelt as transcripts are (`data.text`): "mr" is "mister". Of those that are one then the likeliest stays,
+    and the probability of the others is nobody's.
     """
     start = levels[0].pop((RESERVED[START],), (0.0, 0.0))
     levels = _respelt(levels)
@@ -166,7 +171,8 @@ def _respelt(levels: list[Level]) -> list[Level]:
     likeliest: dict[str, str] = {}
     for (word,), _ in sorted(levels[0].items(), key=lambda item: -item[1][0]):
         likeliest.setdefault(normalise(word), word)
-    spelt = {word: spelling for spelling, word in likeliest.items()} | {RESERVED[START]: RESERVED[START]}
+    spelt = {word: spelling for spelling, word in likeliest.items() if is_word(spelling)}
+    spelt[RESERVED[START]] = RESERVED[START]
     return [
         {tuple(spelt[word] for word in gram): weights for gram, weights in level.items() if spelt.keys() >= set(gram)}
         for level in levels

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from asr.errors import ConfigError
 from asr.language import word_files
 from asr.language.config import NextWordTrainConfig
-from asr.language.corpus import load_texts, with_start
+from asr.language.corpus import encode_texts, read_texts, with_start
 from asr.language.next_word_files import NAME, save_next_words
 from asr.language.next_word_model import NextWordModel
 from asr.language.ngrams import RESERVED, NgramModel
 from asr.language.text_trainer import TextTrainer, adam
 from asr.tokenizer import read_tokenizer
-from asr.training.text import sentences
 
 SCORED = 32  # sentences at a time: their logits are of all words
 FLAT = 0.75  # power of the words' counts by which words are drawn (Mikolov et al. 2013, 1310.4546)
@@ -104,12 +103,13 @@ class NextWordTrainer(TextTrainer):
         self.config = config
         folder = base / config.folder
         ngrams, _, _ = word_files.read_words(folder / word_files.NAME, read_tokenizer(folder / "tokenizer.model"))
-        texts = (s for text in config.texts for s in list(sentences(base / text.path)) * text.times)
-        self.words = common_words(texts, ngrams, config.model.words, config.min_count)
+        texts = read_texts(config, base)
+        read = (s for text, found in zip(config.texts, texts, strict=True) for s in list(found) * text.times)
+        self.words = common_words(read, ngrams, config.model.words, config.min_count)
         if len(self.words) < config.model.words:
             found = f"only {len(self.words)} that words.npz has and the texts have {config.min_count} times"
             raise ConfigError(f"words: expected {config.model.words} words, got {found}")
-        corpus = load_texts(config, base, self.words)
+        corpus = encode_texts(config, texts, self.words)
         keras.utils.set_random_seed(config.seed)
         self.network = NextWordModel(config.model, config.seed, dtype="mixed_bfloat16")
         times = np.repeat(corpus.times, [len(s) for s in corpus.sentences])

@@ -72,7 +72,8 @@ def is_sphinx(path: Path) -> bool:
 def read(path: Path) -> NgramModel:
     """Reads a trigram model of pocketsphinx, such as the `en-us.lm.bin` of its package.
 
-    Words of other characters than a to z and the apostrophe are left out, as are sentences' ends.
+    Words of other characters than a to z and the apostrophe are left out, as are sentences' ends; the others are spelt
+    as transcripts are (`asr.language.imported.model_of`).
 
     Raises:
         AsrError: if the file cannot be read, or is no trigram model of this format.

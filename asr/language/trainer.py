@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from asr.errors import CheckpointError
 from asr.language.config import FusionWeights, LanguageTrainConfig
-from asr.language.corpus import load_texts, with_start
+from asr.language.corpus import encode_texts, read_texts, with_start
 from asr.language.files import NAME, save_language, tokenizer_hash
 from asr.language.model import RecurrentLanguageModel
 from asr.language.text_trainer import TextTrainer, adam
@@ -49,7 +49,7 @@ class LanguageTrainer(TextTrainer):
         if len(self.tokenizer) != config.model.vocabulary:
             expected = config.model.vocabulary
             raise CheckpointError(f"expected a tokenizer of {expected} wordpieces, got {len(self.tokenizer)}")
-        corpus = load_texts(config, base, self.tokenizer)
+        corpus = encode_texts(config, read_texts(config, base), self.tokenizer)
         keras.utils.set_random_seed(config.seed)
         self.language = RecurrentLanguageModel(config.model, dtype="mixed_bfloat16")
         self._model = _Trained(self.language)

@@ -9,7 +9,7 @@ from asr.errors import AsrError
 from asr.language.imported import read_counts
 from asr.language.lexicon import build_lexicon
 from asr.language.mixture import merged, mixture_weights
-from asr.language.ngrams import NgramModel, estimate
+from asr.language.ngrams import RESERVED, NgramModel, estimate
 from asr.language.sphinx import read_ngrams
 from asr.language.word_files import NAME, save_words
 from asr.tokenizer import read_tokenizer
@@ -25,7 +25,7 @@ class Sources:
     """What word trigrams are made of.
 
     Attributes:
-        texts: Normalised sentences, one a line.
+        texts: A sentence a line, normalised when they are read.
         ngrams: Trigram models, as ARPA files or in CMU Sphinx's binary format.
         counts: Lists of words and of pairs of words with their counts, together one model.
         held_out: Sentences by which each text, each model and the counts get their share; None: all texts are one,
@@ -71,7 +71,7 @@ def train_words_command(sources: Sources, model: Path, min_count: int, bigram_ga
 
 def told(path: Path, ngrams: NgramModel) -> str:
     """What a file of word trigrams has, in a line."""
-    counts = len(ngrams.words), len(ngrams.bigram_words), len(ngrams.trigram_words)
+    counts = len(ngrams.words) - len(RESERVED), len(ngrams.bigram_words), len(ngrams.trigram_words)
     return f"{path}: {counts[0]} words, {counts[1]} bigrams, {counts[2]} trigrams, {path.stat().st_size / 1e6:.1f} MB"
 
 

@@ -73,17 +73,21 @@ def draw_curves(runs: Sequence[Path], output: Path, side_by_side: bool = False) 
             from the one before.
 
     Raises:
-        AsrError: as `read_curves`, or for another kind of picture.
+        AsrError: as `read_curves`, for another kind of picture, or for more runs side by side than there are styles.
     """
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
+    if side_by_side and len(runs) > len(STYLES):
+        raise AsrError(f"expected at most {len(STYLES)} runs side by side, got {len(runs)}")
+    alike = len({run.name for run in runs}) < len(runs)
     figure = Figure(figsize=(8, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     groups = [[run] for run in runs] if side_by_side else [list(runs)]
     ends: list[float] = []
     for number, group in enumerate(groups):
         losses, rates, ends = read_curves(group)
-        run, style = f"{group[0].name}: " if side_by_side else "", STYLES[number % len(STYLES)]
+        run = f"{group[0] if alike else group[0].name}: " if side_by_side else ""
+        style = STYLES[number]
         for name, curve in losses.items():
             above.plot(*_broken(curve), style, color=LOSSES[name], linewidth=1, label=run + name)
         for name, curve in rates.items():

@@ -55,14 +55,18 @@ class RunRecord:
         line = "step %d/%d %s, %.1f h heard, %.0f x real time, %s left"
         log.info(line, step, self.steps, text, hours, speed, _duration(left))
 
-    def evaluation(self, step: int, audio_seconds: float, split: str, rates: Mapping[str, float]) -> None:
-        """Logs the word error rate of each head on a split, of "phonemes" the phonemes'."""
-        text = ", ".join(f"{head} {100 * rate:.1f} %" for head, rate in rates.items())
+    def evaluation(self, step: int, audio_seconds: float, split: str, rates: Mapping[str, float | None]) -> None:
+        """Logs the word error rate of each head on a split, of "phonemes" the phonemes'; None: it has not learnt yet.
+
+        A run's heads are always the same: they are the columns.
+        """
+        found = {head: rate for head, rate in rates.items() if rate is not None}
+        text = ", ".join(f"{head} {100 * rate:.1f} %" for head, rate in found.items())
         log.info("step %d %s WER: %s", step, split, text)
-        row = {"step": step, "hours": round(audio_seconds / 3600, 2), "split": split}
-        row |= {head: round(rate, 4) for head, rate in rates.items()}
+        row = {"step": step, "hours": round(audio_seconds / 3600, 2), "split": split, **dict.fromkeys(rates)}
+        row |= {head: round(rate, 4) for head, rate in found.items()}
         self._append("dev.csv", row, tuple(row))
-        self._scalars(step, {f"{split}/WER {head}": rate for head, rate in rates.items()})
+        self._scalars(step, {f"{split}/WER {head}": rate for head, rate in found.items()})
 
     def evaluated(self, step: int, splits: Iterable[str]) -> bool:
         """Whether there are word error rates of a step on all of these splits."""

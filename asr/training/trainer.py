@@ -122,25 +122,30 @@ class Trainer:
         self.audio_seconds += seconds
         return values | {"rate": rate}
 
-    def evaluate(self) -> dict[str, dict[str, float]]:
-        """WER on the dev splits of each head that is trained, by the averaged weights; logged, and in dev.csv."""
+    def evaluate(self) -> dict[str, dict[str, float | None]]:
+        """WER on the dev splits of each head that is trained, by the averaged weights; logged, and in dev.csv.
+
+        Of a transducer whose loss has not come in yet, and that the run did not start with, it is None.
+        """
         current = [np.asarray(v).copy() for v in self.stepper.variables]
         for variable, average in zip(self.stepper.variables, self.stepper.slots["average"], strict=True):
             variable.assign(np.asarray(average))
-        results: dict[str, dict[str, float]] = {}
+        results: dict[str, dict[str, float | None]] = {}
+        loss, untrained = self.config.loss, self._untrained()
         for split, utterances in self.corpus.dev.items():
             corpus = self.corpus
             rates = word_error_rates(self._decoder, utterances, corpus.features, SILENCE, corpus.pronunciations)
-            results[split] = {head: rate for head, rate in rates.items() if self._has_learnt(head)}
+            trained = {head: rate for head, rate in rates.items() if loss.trains(head)}
+            results[split] = {head: None if head in untrained else rate for head, rate in trained.items()}
             self.record.evaluation(self.step, self.audio_seconds, split, results[split])
         for variable, value in zip(self.stepper.variables, current, strict=True):
             variable.assign(value)
         return results
 
-    def _has_learnt(self, head: str) -> bool:
-        """Whether a head has been trained so far."""
-        loss = self.config.loss
-        return loss.trains(head) and (head != "transducer" or self.step > loss.transducer_after)
+    def _untrained(self) -> tuple[str, ...]:
+        """Heads that are still as they were initialised."""
+        late = self.step <= self.config.loss.transducer_after and not self.config.start_from
+        return ("transducer",) if late else ()
 
     def _take_stored(self) -> None:
         """Puts the encoder's frames in place of log-mel: of all that the run trains and is evaluated on."""

@@ -71,11 +71,12 @@ def test_another_model_has_the_same_words(source: Path, tmp_path: Path) -> None:
     model = folder_of(tmp_path / "model", OTHERS, 40, {"name": "mine", "phonemes": symbols})
     lines = copy_words_command(source, model)
     assert [line.split(":")[0].rpartition("/")[2] for line in lines] == [
-        word_files.NAME,
         phone_lexicon.NAME,
-        "config.json",
+        word_files.NAME,
         next_word_files.NAME,
+        "config.json",
     ]
+    assert lines[-1].endswith("source's beam and phonetic")
     before, _, _ = read_words(source / word_files.NAME, read_tokenizer(source / "tokenizer.model"))
     tokenizer = read_tokenizer(model / "tokenizer.model")
     after, spelling, meta = read_words(model / word_files.NAME, tokenizer)
@@ -97,23 +98,39 @@ def test_another_model_has_the_same_words(source: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_model_cannot_say_is_left_out(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With a warning; what it says of its decoding stays."""
+    """With a warning; what it says of its decoding stays. One that can say nothing is left as it was."""
     model = folder_of(tmp_path / "model", OTHERS, 40, {"phonemes": ["a", "k", "t"], "decoding": {"beam": 8}})
     with caplog.at_level(logging.WARNING):
         lines = copy_words_command(source, model)
     assert "left out 1 words without a pronunciation of these phonemes, such as 'cats'" in caplog.text
     assert said_in(model).keys() == {"cat", "at", "a"}
     assert decoding_of(model).beam == 8
-    assert not any("config.json" in line for line in lines)
+    assert decoding_of(model).phonetic == PhoneticWeights(**PHONETIC)
+    assert lines[-1].endswith("source's phonetic")
+    assert copy_words_command(source, model)[-1].endswith("source's nothing, for it said all")
     none = folder_of(tmp_path / "none", OTHERS, 40, {"phonemes": ["x"]})
+    before = sorted(path.name for path in none.iterdir())
     with pytest.raises(AsrError, match="expected words that these phonemes can say"):
         copy_words_command(source, none)
+    assert sorted(path.name for path in none.iterdir()) == before
+
+
+def test_files_of_other_words_do_not_stay(source: Path, tmp_path: Path) -> None:
+    """They could not be read any more; what is missing is said."""
+    model = folder_of(tmp_path / "model", OTHERS, 40, {"phonemes": PHONEMES})
+    copy_words_command(source, model)
+    for name in (next_word_files.NAME, phone_lexicon.NAME):
+        (source / name).unlink()
+        lines = copy_words_command(source, model)
+        assert f"{model / name}: removed, for it was of other words" in lines
+        assert not (model / name).exists()
+    assert lines[-1] == f"{source} has no pronunciations; asr lexicon {model} makes them"
 
 
 def test_a_model_without_phonemes_has_words_for_its_beam(source: Path, tmp_path: Path) -> None:
     """And nothing that only the phonetic search reads."""
     model = folder_of(tmp_path / "model", OTHERS, 40, {})
-    assert len(copy_words_command(source, model)) == 1
+    assert copy_words_command(source, model)[-1].endswith("a beam search has these words: --beam 16")
     assert not (model / phone_lexicon.NAME).exists()
     assert not (model / next_word_files.NAME).exists()
     assert decoding_of(model).beam == 1
@@ -137,7 +154,7 @@ def test_the_bundled_words_are_there_for_every_model(tmp_path: Path, capsys: pyt
     model = folder_of(tmp_path / "model", OTHERS, 40, {"phonemes": symbols[::-1]})
     app(["copy-words", str(model)], standalone_mode=False)
     told = capsys.readouterr().out
-    assert "160015 words" in told  # with the two reserved ones
+    assert "160013 words" in told
     assert "160010 words, 181287 pronunciations, 365407 nodes" in told
     assert decoding_of(model).phonetic == decoding_of(bundled).phonetic
     assert decoding_of(model).beam == 0

@@ -13,7 +13,7 @@ from asr.config import from_dict
 from asr.decoding.beam import BeamConfig, BeamSearch
 from asr.errors import AsrError, CheckpointError, ConfigError
 from asr.language.config import FusionWeights, LanguageConfig, LanguageTrainConfig, TextConfig
-from asr.language.corpus import load_texts, with_start
+from asr.language.corpus import encode_texts, read_texts, with_start
 from asr.language.files import NAME, load_language, save_language
 from asr.language.fusion import LABEL_BONUS, make_search
 from asr.language.model import RecurrentLanguageModel
@@ -86,7 +86,7 @@ def test_a_stopped_run_goes_on_with_the_same_text(toy: LanguageTrainConfig, tmp_
 
 
 def test_held_out_sentences_are_not_learned(toy: LanguageTrainConfig, tmp_path: Path, tokenizer: Tokenizer) -> None:
-    corpus = load_texts(toy, tmp_path, tokenizer)
+    corpus = encode_texts(toy, read_texts(toy, tmp_path), tokenizer)
     assert (len(corpus.held_out), len(corpus.sentences)) == (8, len(TEXT) - 8)
     assert corpus.held_out_words == sum(len(s.split()) for s in TEXT[:8])
     assert all(s[-1] == corpus.start == 30 for s in corpus.sentences)
@@ -99,9 +99,9 @@ def test_a_text_that_is_missing_or_too_short_is_named(
     for name, message in (("none.txt", "No such file"), ("bad.xz", "expected text")):
         values = {**toy.__dict__, "texts": (TextConfig(name),)}
         with pytest.raises(ConfigError, match=message):
-            load_texts(LanguageTrainConfig(**values), tmp_path, tokenizer)
+            read_texts(LanguageTrainConfig(**values), tmp_path)
     with pytest.raises(ConfigError, match="held_out: expected fewer"):
-        load_texts(LanguageTrainConfig(**{**toy.__dict__, "held_out": 1000}), tmp_path, tokenizer)
+        encode_texts(LanguageTrainConfig(**{**toy.__dict__, "held_out": 1000}), read_texts(toy, tmp_path), tokenizer)
 
 
 @pytest.mark.parametrize(

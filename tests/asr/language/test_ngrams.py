@@ -324,7 +324,7 @@ def test_a_folder_with_words_is_searched_with_them(model_folder: Path, tmp_path:
     copytree(model_folder, folder)
     (tmp_path / "text.txt").write_text("\n".join(" ".join(s) for s in sentences()), encoding="utf-8")
     said = train_words_command(Sources([tmp_path / "text.txt"]), folder, 2, 1.0, 2.0)
-    assert said.startswith(f"{folder / NAME}: 15 words, ")
+    assert said.startswith(f"{folder / NAME}: 13 words, ")
     transducer, tokenizer = load_model(folder)
     search = make_search(folder, transducer, tokenizer, 4)
     assert search is not None and isinstance(search.language_model, WordLanguageModel)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr.decoding.phonetic_hypotheses import LONGEST_MS, PATIENCE_MS, PhoneticHypotheses
 from asr.errors import AsrError, CheckpointError, ConfigError
 from asr.language import next_word_files, phone_lexicon, word_files
 from asr.language.config import NextWordConfig
@@ -139,6 +140,19 @@ def test_phrases_are_favoured(folder: Path, recording: np.ndarray) -> None:
         fond.stream([" ".join(words) for words in itertools.product(SAID, repeat=5)])
     assert [fond.stream(["cat"]).finish().text] == [""]  # no place was lost
     assert "tats" in fond.transcribe(recording, ["tats"]).text.split()
+
+
+def test_little_audio_is_kept(folder: Path, make_audio: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the stream: a segment's longest, and what a restart may hear again."""
+    monkeypatch.setattr(PhoneticHypotheses, "patience_ms", 8_000)
+    monkeypatch.setattr(PhoneticHypotheses, "longest_ms", 16_000)
+    recogniser, longest = Recognizer(folder, 640, mode="graph"), 0
+    with recogniser.stream() as stream:
+        for second in range(40):
+            stream.accept(make_audio(1.0, second))
+            longest = max(longest, stream.state.buffer.received - stream.state.keep_from)
+    assert 8 * 16_000 < longest <= (16 + 5) * 16_000
+    assert PATIENCE_MS < LONGEST_MS <= (125 - 5) * 1000
 
 
 def test_the_worker_serves_it(folder: Path, recording: np.ndarray) -> None:

@@ -68,6 +68,14 @@ def test_runs_side_by_side_have_lines_of_their_own(
     assert list(beside[1][0].get_ydata()) == [50.0]
     assert [line.get_label() for line in row[0][:3]] == ["characters", "pieces", "transducer"]
     assert len(row[0]) == 4  # and the end of the first run
+    with pytest.raises(SystemExit):
+        main(["curves", *map(str, runs), "--output", str(tmp_path / "c.png"), "--side-by-side"])
+    assert drawn[2].axes[0].lines[0].get_label() == "a: characters"
+
+
+def test_more_runs_than_styles_are_refused(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(AsrError, match="expected at most 4 runs side by side, got 6"):
+        draw_curves(runs * 3, tmp_path / "curves.png", side_by_side=True)
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

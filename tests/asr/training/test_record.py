@@ -55,6 +55,18 @@ def test_evaluations_have_a_row_for_each_split(tmp_path: Path, caplog: pytest.Lo
     assert "step 50 dev WER: characters 50.0 %, transducer 25.0 %" in caplog.text
 
 
+def test_heads_that_have_not_learnt_yet_have_a_column(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """So that the others stay in theirs when they do."""
+    record = RunRecord(tmp_path, 0, 100, 0.0)
+    with caplog.at_level(logging.INFO):
+        record.evaluation(50, 60.0, "dev", {"pieces": 0.5, "transducer": None, "phonemes": 0.25})
+        record.evaluation(100, 120.0, "dev", {"pieces": 0.4, "transducer": 0.3, "phonemes": 0.2})
+    found = [tuple(row[head] for head in ("pieces", "transducer", "phonemes")) for row in rows(tmp_path / "dev.csv")]
+    assert found == [("0.5", "", "0.25"), ("0.4", "0.3", "0.2")]
+    assert "step 50 dev WER: pieces 50.0 %, phonemes 25.0 %" in caplog.text
+    assert scalars(tmp_path)["dev/WER transducer"] == [(100, pytest.approx(0.3))]
+
+
 def test_tensorboard_reads_the_same_figures(tmp_path: Path) -> None:
     record = RunRecord(tmp_path, 0, 100, 0.0)
     record.progress(20, 60.0, VALUES)
