@@ -140,7 +140,7 @@ class LossConfig:
             0.2 times the weight of `pieces`, and stronger masks of time than without.
         teacher: Squared error of the encoder's frames, through a layer of its own that is not exported, against a
             teacher's (`data.teacher`), per frame and relative to their variance.
-        transducer: The block lattice.
+        transducer: The block lattice; 0: it is not computed.
         decoder: Cross-entropy of the encoder–decoder's labels.
         text: Internal language model on text that nobody spoke (`data.texts` and the training transcripts); 0: off.
         text_first_steps: Steps at the start that train on text alone: the predictor becomes a language model first.

@@ -114,7 +114,8 @@ class Trainer:
         else:
             chunk = chunk_of(self.step, schedule) or batch["frames"].shape[1]  # 0: full context
             seconds = float(np.sum(batch["frame_lengths"])) / 100
-        block = min(chunk, MAX_BLOCK) if self.step >= loss.transducer_after else None
+        wanted = loss.weighs("transducer") and self.step >= loss.transducer_after
+        block = min(chunk, MAX_BLOCK) if wanted else None
         delay = loss.delay_penalty if self.step >= loss.delay_penalty_after else 0.0
         rate = learning_rate(self.step, schedule)
         values = self.stepper(batch, chunk, block, self.step, rate, delay)

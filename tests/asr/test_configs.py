@@ -24,8 +24,8 @@ def test_the_language_models_configuration_parses() -> None:
     assert [text.times for text in config.texts] == [1, 3]
 
 
-def test_the_four_sizes_and_the_comparisons_are_there() -> None:
-    assert NAMES == ["attention", "base", "encoder-attention", "large", "small", "tiny"]
+def test_the_sizes_and_the_comparisons_are_there() -> None:
+    assert NAMES == ["attention", "base", "encoder-attention", "large", "phonemes", "small", "tiny"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -37,7 +37,7 @@ def test_each_is_a_training_configuration(name: str) -> None:
     assert config.loss.transducer_after < config.schedule.steps or name == "tiny"
 
 
-@pytest.mark.parametrize(("name", "millions"), [("small", 10.7), ("base", 30), ("large", 110)])
+@pytest.mark.parametrize(("name", "millions"), [("phonemes", 3.1), ("small", 10.7), ("base", 30), ("large", 110)])
 def test_each_is_as_large_as_its_first_line_says(name: str, millions: float) -> None:
     path = FOLDER / f"{name}.toml"
     said = re.match(r"# ([\d.]+)M parameters", path.read_text())
