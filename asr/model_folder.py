@@ -78,17 +78,18 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     half = {path: value.astype(np.float16) for path, value in weights.items()}
     save_arrays(folder / "weights.npz", half, {"format": FORMAT})
-    _write(folder / "tokenizer.model", tokenizer.model)
+    write_whole(folder / "tokenizer.model", tokenizer.model)
     _write_config(folder, config, about)
 
 
 def _write_config(folder: Path, config: ModelConfig, about: dict[str, Any]) -> None:
     rest = {name: value for name, value in about.items() if name not in ("format", "model")}
     values = {"format": FORMAT, "model": dataclasses.asdict(config), **rest}
-    _write(folder / "config.json", (json.dumps(values, indent=1) + "\n").encode())
+    write_whole(folder / "config.json", (json.dumps(values, indent=1) + "\n").encode())
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file of a model folder, which appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)

@@ -1,8 +1,6 @@
 """`asr copy-words`: the language models and the lexicon of one model beside another."""
 
 import dataclasses
-import os
-import shutil
 from pathlib import Path
 
 from asr.engine_kind import PHONETIC
@@ -13,7 +11,7 @@ from asr.language.lexicon_command import phonemes_of, write_lexicon
 from asr.language.phone_lexicon import load_phone_lexicon, words_said
 from asr.language.word_command import told
 from asr.language.word_files import NAME, read_words, save_words, weights_in
-from asr.model_folder import decoding_of, save_decoding
+from asr.model_folder import decoding_of, save_decoding, write_whole
 from asr.tokenizer import read_tokenizer
 
 
@@ -53,7 +51,11 @@ def copy_words_command(source: Path, model: Path) -> list[str]:
     save_words(model / NAME, ngrams, spelling, tokenizer, fusion, prices)
     lines.append(told(model / NAME, ngrams))
     other = model / network.name
-    lines += _copied(network, other) if phonetic and network.is_file() else _removed(other)
+    if phonetic and network.is_file():
+        write_whole(other, network.read_bytes())
+        lines.append(f"{other}: {other.stat().st_size / 1e6:.1f} MB")
+    else:
+        lines += _removed(other)
     if not symbols:
         return [*lines, f"{model}: it has no phoneme head; a beam search has these words: --beam 16"]
     if not phonetic:
@@ -63,13 +65,6 @@ def copy_words_command(source: Path, model: Path) -> list[str]:
         *lines,
         f"{model / 'config.json'}: decoding has {source}'s {' and '.join(added) or 'nothing, for it said all'}",
     ]
-
-
-def _copied(path: Path, other: Path) -> list[str]:
-    partial = other.with_name(f".{other.name}.{os.getpid()}.tmp")
-    shutil.copyfile(path, partial)
-    partial.replace(other)
-    return [f"{other}: {other.stat().st_size / 1e6:.1f} MB"]
 
 
 def _removed(path: Path) -> list[str]:
