@@ -23,6 +23,7 @@ from data.corpora.readers import READERS
 from data.corpora.reading import refuse
 from data.manifest import ManifestError, Utterance, read_manifest, scan_manifest, write_manifest
 from data.pronounce import pronunciations, write_pronunciations
+from data.prose import FEWEST_WORDS, write_sentences
 from data.synthesize import FORMATS, SynthesisConfig, synthesize
 from data.teacher import OnnxEncoder, teach
 
@@ -135,6 +136,26 @@ def pronounce(
     write_pronunciations(output, found)
     phonemes = {phoneme for said in found.values() for one in said for phoneme in one}
     typer.echo(f"Wrote {len(found)} words to {output}: {len(phonemes)} phonemes, so phonemes = {len(phonemes)}.")
+
+
+@app.command(name="sentences")
+def sentences_command(
+    texts: Annotated[list[Path], typer.Argument(help="Running text, a paragraph a line; .xz is read as it is.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the sentences; .xz is packed.")],
+    without: Annotated[Path | None, typer.Option(help="Manifest whose transcripts are left out.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Split of that manifest; may repeat. Default: all.")] = None,
+    min_words: Annotated[int, typer.Option(min=1, help="Of a sentence.")] = FEWEST_WORDS,
+) -> None:
+    """Split running text into sentences, one a line, as language models read them.
+
+    What is tested on must not be learnt: name the manifest of your test set.
+    """
+    held_out = read_manifest(without, splits=split, check_audio=False) if without else []
+    if without and not held_out:
+        raise ManifestError(f"{without}: expected utterances of {' or '.join(split or ['any split'])}, found none")
+    found = write_sentences(texts, output, {u.text for u in held_out if u.text}, min_words)
+    left = f"{found.held_out} of the manifest, {found.strange} of unreadable letters, {found.short} too short"
+    typer.echo(f"Wrote {found.kept} sentences, {found.words} words, to {output}; left out {left}.")
 
 
 @app.command(name="teach")

@@ -226,6 +226,8 @@ class NextWordTrainConfig(TextTrainConfig):
     Attributes:
         model: Sizes.
         folder: Model folder whose words.npz has the words. Relative to the configuration's folder.
+        start_from: next_words.npz of the same sizes to start from, of which words that it does not know have new
+            vectors; "": none. Relative to the configuration's folder.
         min_count: How often the texts must have a word at least for the network to know it.
         negatives: Words drawn in each step, against which the right ones are to be told.
         normaliser: Weight of the squared logarithm of the softmax's sum, by which logits become log-probabilities.
@@ -234,6 +236,7 @@ class NextWordTrainConfig(TextTrainConfig):
 
     model: NextWordConfig = NextWordConfig()
     folder: str = ""
+    start_from: str = ""
     min_count: int = 8
     negatives: int = 4096
     normaliser: float = 0.1

@@ -83,7 +83,8 @@ def _placed(children: list[dict[int, int]], ends: dict[int, int], probs: list[fl
                 break
             base += WINDOW
         bases[node] = base = base + int(np.argmax(fits))
-        if taken[first : base + pieces[0]].mean() > FULL:
+        passed_over = taken[first : base + pieces[0]]
+        if len(passed_over) and passed_over.mean() > FULL:
             first = int(base + pieces[0])
         taken[base + pieces] = True
         for piece, child in children[node].items():

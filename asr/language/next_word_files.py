@@ -56,6 +56,29 @@ def load_next_words(path: Path, texts: Sequence[str], share: float) -> NextWords
     Raises:
         CheckpointError: if the file is missing, damaged or of another format, or knows none of the words.
     """
+    words, values = _read(path)
+    numbers = {word: i for i, word in enumerate(words)}
+    number = np.array([numbers.get(text, 0) for text in texts], np.int32)
+    if not number.any():
+        raise CheckpointError(f"{path}: expected a network that knows words of the trigrams beside it, got another's")
+    return NextWords(np.float32(share), number, **values)
+
+
+def read_next_words(path: Path) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
+    """Reads a network's words and, by name, its weights as `NextWordModel` has them, to train it on.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or of another format.
+    """
+    words, values = _read(path)
+    weights = {name: values[name] for name in _BIASES}
+    for name, axis in _MATRICES.items():
+        weights[name] = values[name] * np.expand_dims(values[f"{name}_scale"], axis)
+    return words, weights
+
+
+def _read(path: Path) -> tuple[list[str], dict[str, NDArray[Any]]]:
+    """The words and the arrays of `NextWords`, matrices in their steps."""
     from asr.training.checkpoint import load_arrays
 
     arrays, meta = load_arrays(path)
@@ -77,11 +100,7 @@ def load_next_words(path: Path, texts: Sequence[str], share: float) -> NextWords
             raise ValueError(f"{len(words)} words")
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise CheckpointError(f"{path}: expected a network over words, got a damaged file: {error}") from error
-    numbers = {word: i for i, word in enumerate(words)}
-    number = np.array([numbers.get(text, 0) for text in texts], np.int32)
-    if not number.any():
-        raise CheckpointError(f"{path}: expected a network that knows words of the trigrams beside it, got another's")
-    return NextWords(np.float32(share), number, **values)
+    return words, values
 
 
 def in_steps(matrix: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -1,6 +1,7 @@
 """Training of a network over words: `asr train-next-words CONFIG`. It stops anywhere and resumes there."""
 
 import hashlib
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +17,13 @@ from asr.errors import ConfigError
 from asr.language import word_files
 from asr.language.config import NextWordTrainConfig
 from asr.language.corpus import encode_texts, read_texts, with_start
-from asr.language.next_word_files import NAME, save_next_words
+from asr.language.next_word_files import NAME, read_next_words, save_next_words
 from asr.language.next_word_model import NextWordModel
 from asr.language.ngrams import RESERVED, NgramModel
 from asr.language.text_trainer import TextTrainer, adam
 from asr.tokenizer import read_tokenizer
+
+log = logging.getLogger(__name__)
 
 SCORED = 32  # sentences at a time: their logits are of all words
 FLAT = 0.75  # power of the words' counts by which words are drawn (Mikolov et al. 2013, 1310.4546)
@@ -92,8 +95,10 @@ class NextWordTrainer(TextTrainer):
         run: Folder of checkpoints and of the finished `next_words.npz`; made if missing.
 
     Raises:
-        ConfigError: if a text cannot be read or does not fit the configuration.
-        CheckpointError: if the model folder or the newest checkpoint cannot be read, or is of another configuration.
+        ConfigError: if a text cannot be read or does not fit the configuration, or the network to start from has
+            other sizes.
+        CheckpointError: if the model folder, the network to start from or the newest checkpoint cannot be read, or the
+            last is of another configuration.
     """
 
     unit = "word"
@@ -117,6 +122,8 @@ class NextWordTrainer(TextTrainer):
         self.network.output_bias.assign(np.log(counts / counts.sum()))
         often = counts**FLAT
         drawn = (1.0 - EVEN) * often / often.sum() + EVEN / len(counts)
+        if config.start_from:
+            self._start_from(base / config.start_from)
         self._sums, self._expected = np.cumsum(drawn), np.log(drawn * config.negatives).astype(np.float32)
         self._model = _Trained(self.network, config.normaliser)
         optimiser = adam(config)
@@ -124,6 +131,24 @@ class NextWordTrainer(TextTrainer):
         self._model.compile(optimiser, lambda _, losses: ops.sum(losses), jit_compile=keras.backend.backend() == "jax")
         joined = "\n".join(self.words.words).encode()
         super().__init__(config, run, corpus, self.network, optimiser, ("words", hashlib.sha256(joined).hexdigest()))
+
+    def _start_from(self, path: Path) -> None:
+        """Takes another network's weights; of words that it does not know nothing."""
+        words, found = read_next_words(path)
+        sizes = len(found["kernel"]), len(found["recurrent"])
+        if sizes != (self.config.model.width, self.config.model.dim):
+            expected = f"width {self.config.model.width} and dim {self.config.model.dim}"
+            raise ConfigError(f"start_from: expected a network with {expected}, got {sizes[0]} and {sizes[1]}")
+        theirs = {word: i for i, word in enumerate(words)}
+        known = [(i, theirs[word]) for i, word in enumerate(self.words.words) if word in theirs]
+        mine, rows = (list(column) for column in zip(*known, strict=True))
+        embedding = np.asarray(self.network.embedding).copy()
+        embedding[[*mine, -1]] = found.pop("embedding")[[*rows, -1]]
+        bias = np.asarray(self.network.output_bias).copy()
+        bias[mine] = found.pop("output_bias")[rows]
+        for name, value in {**found, "embedding": embedding, "output_bias": bias}.items():
+            getattr(self.network, name).assign(value)
+        log.info("%s: vectors of %d of %d words", path, len(mine), len(self.words))
 
     def train_step(self, targets: NDArray[np.int16]) -> float:
         """See `TextTrainer`; the nats have the price of sums that are not one."""

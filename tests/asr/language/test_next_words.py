@@ -3,6 +3,7 @@
 import lzma
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,32 @@ def test_it_learns_and_resumes(toy: NextWordTrainConfig, tmp_path: Path) -> None
         np.testing.assert_allclose(kept, weights[name], atol=0.51 * float(scale.max()))
     for name in ("input_bias", "bias", "hidden_bias", "output_bias"):
         np.testing.assert_allclose(getattr(found, name), weights[name], atol=2e-2)
+
+
+def test_it_starts_from_another(toy: NextWordTrainConfig, tmp_path: Path) -> None:
+    """What both know begins as it was learnt; a word of its own begins anew; other sizes are refused."""
+    learnt = NextWordTrainer(toy, tmp_path, tmp_path / "run")
+    learnt.train()
+    lines = [*TEXT, *["wept", "the cat wept on the mat"] * 80]
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    train_words_command(Sources([tmp_path / "text.txt"]), tmp_path / "model", 1, 0.0, 0.0)
+    new = replace(toy, start_from=f"run/{NAME}", model=replace(toy.model, words=WORDS + 1))
+    trainer = NextWordTrainer(new, tmp_path, tmp_path / "again")
+    mine, theirs = trainer.words.encode("cat mat wept"), learnt.words.encode("cat mat wept")
+    assert theirs[2] == 0 < mine[2]
+    step = 0.51 * np.abs(learnt.network.embedding).max() / 127
+    now, before = np.asarray(trainer.network.embedding), np.asarray(learnt.network.embedding)
+    np.testing.assert_allclose(now[[0, *mine[:2], -1]], before[[0, *theirs[:2], -1]], atol=step)
+    np.testing.assert_allclose(trainer.network.recurrent, learnt.network.recurrent, atol=step * 8)
+    np.testing.assert_allclose(trainer.network.bias, learnt.network.bias, atol=2e-2)
+    assert trainer.step == 0
+    fresh = NextWordTrainer(replace(new, start_from=""), tmp_path, tmp_path / "fresh")
+    assert trainer.evaluate()["nats_per_word"] < 0.6 * fresh.evaluate()["nats_per_word"]
+    other = replace(new, model=replace(new.model, dim=12))
+    with pytest.raises(ConfigError, match="start_from: expected a network with width 16 and dim 12, got 16 and 24"):
+        NextWordTrainer(other, tmp_path, tmp_path / "other")
+    with pytest.raises(CheckpointError, match="missing"):
+        NextWordTrainer(replace(new, start_from="missing.npz"), tmp_path, tmp_path / "none")
 
 
 def test_another_texts_run_is_refused(toy: NextWordTrainConfig, tmp_path: Path) -> None:
