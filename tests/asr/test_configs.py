@@ -9,7 +9,8 @@ import pytest
 
 import asr
 from asr.config import ModelConfig, read_toml
-from asr.language.config import LanguageTrainConfig
+from asr.language.config import LanguageTrainConfig, NextWordTrainConfig
+from asr.language.next_word_files import read_next_words
 from asr.training.config import TrainConfig
 from asr.transducer.model import Transducer
 from data.batches import make_buckets
@@ -22,6 +23,15 @@ def test_the_language_models_configuration_parses() -> None:
     config = read_toml(LanguageTrainConfig, FOLDER / "language" / "small.toml")
     assert config.model.vocabulary == 256
     assert [text.times for text in config.texts] == [1, 3]
+
+
+def test_the_network_over_words_configuration_parses() -> None:
+    """It is as large as the bundled one, and its texts are those that the guide makes."""
+    config = read_toml(NextWordTrainConfig, FOLDER / "language" / "next-words.toml")
+    model = read_next_words(FOLDER.parent / "models" / "small" / "next_words.npz")
+    assert (config.model.words, config.model.width) == (len(model[0]), len(model[1]["kernel"]))
+    guide = (FOLDER.parents[1] / "docs" / "words.md").read_text(encoding="utf-8")
+    assert {text.path for text in config.texts} <= set(re.findall(r"[\w.]+\.txt(?:\.xz)?", guide))
 
 
 def test_the_sizes_and_the_comparisons_are_there() -> None:
