@@ -13,7 +13,6 @@ Row = Mapping[str, NDArray[Any]]
 
 PATIENCE_MS = 20_000
 LONGEST_MS = 40_000
-WHEREVER_MS = 1 << 30
 
 
 class Hypotheses:
@@ -25,11 +24,9 @@ class Hypotheses:
     Attributes:
         patience_ms: A segment as long as this ends at shorter and shorter pauses.
         longest_ms: And one as long as this before its latest word.
-        restart_within_ms: The next segment is heard from the quietest place of the pause, but not from later than this
-            after the last word.
     """
 
-    patience_ms, longest_ms, restart_within_ms = PATIENCE_MS, LONGEST_MS, WHEREVER_MS
+    patience_ms, longest_ms = PATIENCE_MS, LONGEST_MS
 
     def __init__(self, frame_ms: int) -> None:
         """Starts without labels."""

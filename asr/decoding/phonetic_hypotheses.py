@@ -15,9 +15,6 @@ READINGS = 16  # of a segment that has ended, at most
 # ten minutes, dev has 12.8 % WER with these, 13.4 with those of the other searches, 12.9 if only pauses end segments.
 PATIENCE_MS = 60_000
 LONGEST_MS = 120_000
-# The encoder errs at a segment's start that follows on little silence: joined, dev has 12.7 % where it is heard from
-# the middle of the pause, 12.3 % from here. Phonemes say well where a word ends; the transducers' labels do not.
-RESTART_WITHIN_MS = 100
 
 
 class PhoneticHypotheses(Hypotheses):
@@ -33,7 +30,7 @@ class PhoneticHypotheses(Hypotheses):
         frame_ms: Length of an encoder frame, of which the search hears two.
     """
 
-    patience_ms, longest_ms, restart_within_ms = PATIENCE_MS, LONGEST_MS, RESTART_WITHIN_MS
+    patience_ms, longest_ms = PATIENCE_MS, LONGEST_MS
 
     def __init__(
         self, begin: Callable[[], PhoneticSearch], words: Sequence[str], tokenizer: Tokenizer, frame_ms: int

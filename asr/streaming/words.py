@@ -106,8 +106,7 @@ class StreamWords:
         if wordless_ms >= NOISY_PAUSES * pause_ms or (wordless_ms >= pause_ms and self._is_quiet(ended_ms, until_ms)):
             # A word that was not recognised is not cut, and one that has just begun is heard whole.
             start_ms = min(ended_ms, audio_ms)
-            place_ms = 1000 * quietest(self._heard(start_ms, until_ms)) // SAMPLE_RATE
-            return start_ms + min(place_ms, self._hypotheses.restart_within_ms)
+            return start_ms + 1000 * quietest(self._heard(start_ms, until_ms)) // SAMPLE_RATE
         return self._without_last_word(ended_ms) if patience == 0.0 else None
 
     def _is_quiet(self, ended_ms: int, until_ms: int) -> bool:

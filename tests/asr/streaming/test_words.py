@@ -20,10 +20,9 @@ def tokenizer() -> Tokenizer:
 
 
 class Patient(Hypotheses):
-    """Of a search that is given as much time and silence as the phonetic one."""
+    """Of a search that is given as much time as the phonetic one."""
 
     patience_ms, longest_ms = PhoneticHypotheses.patience_ms, PhoneticHypotheses.longest_ms
-    restart_within_ms = PhoneticHypotheses.restart_within_ms
 
 
 SEARCHES = pytest.mark.parametrize("search", [Hypotheses, Patient])
@@ -139,14 +138,12 @@ def test_times_do_not_start_before_the_audio(tokenizer: Tokenizer) -> None:
     assert chunks.segments[0].start_ms == 0
 
 
-@pytest.mark.parametrize(("search", "place_ms"), [(Hypotheses, 300), (Patient, PhoneticHypotheses.restart_within_ms)])
-def test_recognition_restarts_in_the_pause(tokenizer: Tokenizer, search: type[Hypotheses], place_ms: int) -> None:
-    """In its middle; the phonetic search sooner."""
-    chunks = Chunks(tokenizer, 600, search)
+def test_recognition_restarts_in_the_middle_of_the_pause(tokenizer: Tokenizer) -> None:
+    chunks = Chunks(tokenizer, 600)
     chunks.say(("_the", 1))  # ends at 160 ms
     assert chunks.restart_ms is None
     assert [type(e) for e in chunks.say()] == [Final]
-    assert chunks.restart_ms == 160 + place_ms
+    assert chunks.restart_ms == 160 + 300
 
 
 def test_recognition_restarts_after_a_time_without_words(tokenizer: Tokenizer) -> None:
