@@ -24,9 +24,11 @@ class Hypotheses:
     Attributes:
         patience_ms: A segment as long as this ends at shorter and shorter pauses.
         longest_ms: And one as long as this before its latest word.
+        goes_on: Whether a segment can begin with outputs that came before it was known to: the encoder's state need
+            not start anew, and nothing is heard again.
     """
 
-    patience_ms, longest_ms = PATIENCE_MS, LONGEST_MS
+    patience_ms, longest_ms, goes_on = PATIENCE_MS, LONGEST_MS, False
 
     def __init__(self, frame_ms: int) -> None:
         """Starts without labels."""
@@ -34,7 +36,7 @@ class Hypotheses:
         self.clear()
 
     def clear(self) -> None:
-        """Starts a segment: the decoder's state started anew."""
+        """Starts a segment: the decoder's state started anew, or goes on."""
         self._all: list[list[Label]] = [[]]
         self.scores: list[float] = [0.0]  # log-probability of each less the best's
 
@@ -80,6 +82,12 @@ class Hypotheses:
             if found:  # a block past the stream's end has none
                 self._all = found
                 self.scores = [float(s) for s, parent in zip(row["scores"][n], parents, strict=True) if parent >= 0]
+
+    def listen(self, row: Row, start_ms: int) -> None:
+        """Outputs of a chunk from before the segment is known to begin, which may yet be of it; as `accept`."""
+
+    def forget(self, before_ms: float) -> None:
+        """No segment begins before this time: outputs that were kept for one are not needed."""
 
     @property
     def said_until_ms(self) -> int:

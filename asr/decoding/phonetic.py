@@ -10,12 +10,14 @@ import numpy as np
 
 from asr.decoding.next_words import NextWords, kept_states
 from asr.decoding.phonetic_types import ROOT, Floats, Links, Phrases, Tokens, Tree, Trigrams
-from asr.decoding.token_passing import BINS, CAPACITY, NEVER, SLOTS, advance, compacted, shared
+from asr.decoding.token_passing import BINS, NEVER, advance, compacted, shared
 from asr.language.config import PhoneticWeights
 from asr.language.ngrams import START
 
 SAID_NOTHING = -1  # in place of a phoneme
-LINKS = 1 << 17  # words of all paths that are being searched
+MADE = 8  # tokens that those of a frame make, each, before most of them are pruned
+LEAST = 1 << 14  # of them, as even one goes to all phonemes that begin words
+LINKS = 8  # words of all paths that are being searched, for each such token
 
 
 def _new_tokens(size: int) -> Tokens:
@@ -33,16 +35,18 @@ class Scratch:
 
     Args:
         network: That the searches have.
+        tokens: That they keep at most.
     """
 
-    def __init__(self, network: NextWords) -> None:
+    def __init__(self, network: NextWords, tokens: int) -> None:
         """Makes it."""
+        room = max(LEAST, 1 << (MADE * tokens - 1).bit_length())
         self.network, self.states = network, kept_states(network)
-        self.tokens = _new_tokens(CAPACITY)
-        self.table = np.full(SLOTS, -1, np.int32)
-        self.slots = np.zeros(CAPACITY, np.int32)
+        self.tokens = _new_tokens(room)
+        self.table = np.full(2 * room, -1, np.int32)  # at most half full
+        self.slots = np.zeros(room, np.int32)
         self.bins = np.zeros(BINS, np.int32)
-        self.links, self.kept = _new_links(LINKS), _new_links(LINKS)
+        self.links, self.kept = _new_links(LINKS * room), _new_links(LINKS * room)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """What the phonetic search of a stream has said in the open segment, as wordpieces with times."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from asr.decoding.hypotheses import Hypotheses, Row
 from asr.decoding.phonetic import PhoneticSearch, SaidWord
+from asr.decoding.phonetic_types import Floats
 from asr.decoding.words import Label
 from asr.tokenizer import Tokenizer
 
@@ -21,7 +23,7 @@ class PhoneticHypotheses(Hypotheses):
     """Those of a search that hears phonemes.
 
     While the segment is open there is one hypothesis; others, and the words of the best whose last is surely over, come
-    with `close`.
+    with `close`. A segment begins in what was heard already: an encoder that goes on knows the voice and the room.
 
     Args:
         begin: Makes the search of a segment.
@@ -30,7 +32,7 @@ class PhoneticHypotheses(Hypotheses):
         frame_ms: Length of an encoder frame, of which the search hears two.
     """
 
-    patience_ms, longest_ms = PATIENCE_MS, LONGEST_MS
+    patience_ms, longest_ms, goes_on = PATIENCE_MS, LONGEST_MS, True
 
     def __init__(
         self, begin: Callable[[], PhoneticSearch], words: Sequence[str], tokenizer: Tokenizer, frame_ms: int
@@ -38,10 +40,11 @@ class PhoneticHypotheses(Hypotheses):
         """Starts without words."""
         self._begin, self._texts, self._tokenizer, self._phone_ms = begin, words, tokenizer, frame_ms // 2
         self._spelt: dict[int, list[int]] = {}  # a word is asked for again with every chunk of its segment
+        self._heard: deque[tuple[int, Floats]] = deque()  # phonemes of chunks, with the time each begins at
         super().__init__(frame_ms)
 
     def clear(self) -> None:
-        """Starts a segment: the encoder's state started anew."""
+        """Starts a segment, with what was heard and not forgotten."""
         super().clear()
         self._search: PhoneticSearch | None = None
         self._spelt.clear()
@@ -58,21 +61,40 @@ class PhoneticHypotheses(Hypotheses):
         return self._until_ms
 
     def accept(self, row: Row, start_ms: int, earliest_ms: int) -> None:
-        """Hears the phonemes of a chunk.
+        """Hears the phonemes of a chunk, the first of a segment with those from its start on that came before.
 
         Args:
             row: With "phonemes" [blocks, 2W, P + 1] and "heard" [blocks].
             start_ms: Start of the chunk.
-            earliest_ms: No word is placed before.
+            earliest_ms: Start of the segment; no word is placed before.
         """
+        self.listen(row, start_ms)
         if self._search is None:
-            self._search, self._start_ms = self._begin(), start_ms
-        heard = row["phonemes"][np.asarray(row["heard"], bool)]
-        self._search.advance(heard.reshape(-1, heard.shape[-1]))
+            first_ms = self._heard[0][0]
+            self._start_ms = first_ms + self._phone_ms * self._before(earliest_ms, first_ms)
+            self._search = self._begin()
+            new = np.concatenate([heard[self._before(self._start_ms, at) :] for at, heard in self._heard])
+        else:
+            new = self._heard[-1][1]
+        self._search.advance(new)
         words = self._search.best()
         self._all, self.scores = [self._spelled(words, earliest_ms)], [0.0]
         self._until_ms = self._start_ms + self._search.said * self._phone_ms
         self._settled = sum(len(self._pieces(said.word)) for said in words[: self._search.settled])
+
+    def listen(self, row: Row, start_ms: int) -> None:
+        """Keeps the phonemes of a chunk: see `accept`."""
+        heard = row["phonemes"][np.asarray(row["heard"], bool)]  # a copy: the row is a view of the whole batch's
+        self._heard.append((start_ms, heard.reshape(-1, heard.shape[-1])))
+
+    def forget(self, before_ms: float) -> None:
+        """Drops what was heard before, in whole chunks."""
+        while self._heard and self._heard[0][0] + len(self._heard[0][1]) * self._phone_ms <= before_ms:
+            self._heard.popleft()
+
+    def _before(self, time_ms: int, at_ms: int) -> int:
+        """Frames that begin before a time, of those from `at_ms` on."""
+        return max(0, -(-(time_ms - at_ms) // self._phone_ms))
 
     def close(self, earliest_ms: int, until_ms: int | None) -> None:
         """Nothing more comes: words that are not over do not count, and other readings are told.

@@ -27,9 +27,6 @@ from asr.language.config import PHRASE_WORD
 from asr.language.ngrams import START, UNKNOWN
 
 NEVER = np.float32(-1e30)
-SLOTS = 1 << 15  # of the hash table, of which tokens of one frame fill at most half
-CAPACITY = SLOTS // 2
-INSIDE = CAPACITY * 3 // 4  # of them for tokens inside words: where words end there must be room
 NEAR = np.float32(10.0)  # nats from the best within which the network is asked: it takes its time
 PAUSE = 14  # frames without a phoneme after which a sentence may have ended
 ENDS = np.float32(0.3)  # the probability that it has
@@ -60,7 +57,7 @@ def _after(memory: int, word: int, lm: Any) -> Any:
 @host_code
 def _slot(table: Any, tokens: Any, node: int, memory: int, last: int, phrase: int) -> int:
     """Where in the hash table the token of these is, or would be."""
-    slot = (node * 1_000_003 + memory * 69_069 + last * 31_337 + phrase * 7_919) & (SLOTS - 1)
+    slot = (node * 1_000_003 + memory * 69_069 + last * 31_337 + phrase * 7_919) & (table.shape[0] - 1)
     while True:
         k = table[slot]
         if k < 0:
@@ -72,7 +69,7 @@ def _slot(table: Any, tokens: Any, node: int, memory: int, last: int, phrase: in
             and tokens.phrase[k] == phrase
         ):
             return slot
-        slot = (slot + 1) & (SLOTS - 1)
+        slot = (slot + 1) & (table.shape[0] - 1)
 
 
 @host_code
@@ -137,8 +134,10 @@ def advance(
     It stops early where the links are nearly full: the caller makes room.
     """
     blank = log_probs.shape[1] - 1
+    room = following.node.shape[0]
+    inside_words = room * 3 // 4  # of it for tokens inside words: where words end there must be some left
     for t in range(log_probs.shape[0]):
-        if links.word.shape[0] - linked < CAPACITY and t:
+        if links.word.shape[0] - linked < room and t:
             return count, linked, offset, t
         said, silent, frame = log_probs[t], log_probs[t, blank], first_frame + t
         best, made = NEVER, 0
@@ -155,7 +154,7 @@ def advance(
             off = either + silent
             score = max(on, off)
             if score > max(best, bar) - beam:
-                k, made, leads = _taken(table, slots, following, made, INSIDE, node, memory, last, phrase, score)
+                k, made, leads = _taken(table, slots, following, made, inside_words, node, memory, last, phrase, score)
                 if k >= 0:
                     best = max(best, score)
                     if leads:
@@ -175,7 +174,7 @@ def advance(
                     score += lm_weight * (tree.ahead[child] - here)
                     if score > max(best, bar) - beam:
                         k, made, leads = _taken(
-                            table, slots, following, made, INSIDE, child, memory, phone, phrase, score
+                            table, slots, following, made, inside_words, child, memory, phone, phrase, score
                         )
                         if k >= 0:
                             best = max(best, score)
@@ -215,7 +214,7 @@ def advance(
                     continue
                 phrase = phrases.following[following.phrase[i], column]
                 last = following.last[i]
-                k, made, leads = _taken(table, slots, following, made, CAPACITY, ROOT, memory, last, phrase, score)
+                k, made, leads = _taken(table, slots, following, made, room, ROOT, memory, last, phrase, score)
                 if k < 0:
                     continue
                 best = max(best, score)

@@ -78,7 +78,7 @@ class _Following:
                 self._note(event.text.split(), event.audio_ms)
             else:
                 self._finish(event)
-                self.heard.endpoints_ms.append((event.audio_ms, stream.state.keep_from * 1000 // SAMPLE_RATE))
+                self.heard.endpoints_ms.append((event.audio_ms, stream.state.segment_ms))
 
     def end(self, events: Sequence[Event]) -> None:
         """Takes the events of the stream's end."""

@@ -45,7 +45,8 @@ class PhoneticWords:
     ) -> None:
         """Keeps the parts."""
         self.lexicon, self.tokenizer, self.weights, self.texts = lexicon, tokenizer, weights, ngrams.words
-        self._trigrams, self._scratch = trigrams_of(ngrams), Scratch(network or no_network(len(ngrams.words)))
+        self._trigrams = trigrams_of(ngrams)
+        self._scratch = Scratch(network or no_network(len(ngrams.words)), weights.tokens)
         self._known = {word: number for number, word in enumerate(ngrams.words)}
         self._spoken = np.zeros(len(ngrams.words), bool)
         self._spoken[lexicon.tree.words] = True

@@ -23,6 +23,7 @@ from asr.attention.rotary import BASE, rotate
 from asr.config import ModelConfig
 from asr.decoding.heads import Head, frames_of
 from asr.encoder.normalisation import EPSILON
+from asr.encoder.reach import whole_chunks
 from asr.errors import AsrError
 from asr.features import MEL_BINS
 from asr.lite.folding import FoldedLayer, Product, folded
@@ -48,7 +49,7 @@ class Level:
     @property
     def ring(self) -> int:
         """M: whole chunks, so that none is cut at the ring's end."""
-        return -(-self.left // self.chunk) * self.chunk
+        return whole_chunks(self.left, self.chunk)
 
     def angles(self, places: NDArray[Any]) -> Array:
         """Angles of rotation: [...] -> [..., d / 2]."""

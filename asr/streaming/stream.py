@@ -1,17 +1,20 @@
-"""One stream's state outside the compiled step: its samples, its words, and where its recognition starts afresh.
+"""One stream's state outside the compiled step: its samples, its words, and where its segments begin.
 
-After each segment, and after some seconds without words, the compiled step's state starts anew from a quiet place in
-the pause. So a segment's words depend on no audio before it: what came before `keep_from` is never needed again,
-whatever happens to the process that recognises.
+After each segment, and after some seconds without words, another begins at a quiet place in the pause. Either the
+compiled step's state starts anew there and hears the audio again; or, if the search can (`Hypotheses.goes_on`), only
+the search does, and the encoder, whose memory is bounded, goes on. In both cases a segment's words depend on no audio
+before `keep_from`: what came before is never needed again, whatever happens to the process that recognises.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.encoder.reach import reach_frames, whole_chunks
 from asr.features import SAMPLE_RATE
 from asr.streaming.buffer import StreamBuffer
 from asr.streaming.engine import FRAME_MS, FRAME_SAMPLES
@@ -21,6 +24,8 @@ from asr.streaming.looks import BlockLook, Looks
 from asr.streaming.words import StreamWords
 from asr.tokenizer import Tokenizer
 
+LONGEST_REACH_MS = 60_000  # an encoder that depends on more starts anew with each segment: else too much audio is kept
+
 
 class StreamState:
     """A stream between steps: chunks out, rows of the engine's outputs in.
@@ -29,11 +34,18 @@ class StreamState:
         tokenizer: Wordpieces.
         engine: What recognises it: its chunk and block are the stream's.
         silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
-        position: Sample of the session at which the stream begins: where another process left it.
+        position: Sample of the session at which the stream begins: `keep_from` of another process that left it.
         segment: Number of its first segment.
+        segment_ms: And that process's `segment_ms`.
+        begun_ms: And its `begun_ms`.
         watched: Whether it is kept where the model looked.
         phrases: Names and terms that a search outside the step favours.
         phrase_weight: Bonus of each wordpiece of them, in nats.
+
+    Attributes:
+        keep_from: Sample from which on audio is needed to recognise the open segment again.
+        segment_ms: Session time at which the open segment begins.
+        begun_ms: Audio that had been recognised when it was known to begin.
 
     Raises:
         AsrError: if such a search cannot follow a phrase.
@@ -46,6 +58,8 @@ class StreamState:
         silence_ms: int,
         position: int = 0,
         segment: int = 0,
+        segment_ms: int = 0,
+        begun_ms: int = 0,
         watched: bool = False,
         phrases: Sequence[str] = (),
         phrase_weight: float = 0.0,
@@ -55,12 +69,18 @@ class StreamState:
         self._looks = Looks(tokenizer.texts, engine.block) if watched else None
         block_samples = engine.block * FRAME_SAMPLES
         self.buffer = StreamBuffer(engine.chunk_samples, block_samples, position, engine.ahead_samples)
-        hypotheses = engine.search.hypotheses(FRAME_MS, phrases, phrase_weight)
-        rule = engine.search.word_rule
-        self.words = StreamWords(tokenizer, silence_ms, _ms(position), segment, rule, self._heard, hypotheses)
-        self.keep_from = position  # sample from which on audio is needed to recognise the open segment again
-        self._fresh = True
+        self._hypotheses = engine.search.hypotheses(FRAME_MS, phrases, phrase_weight)
+        config, rule = engine.model.config, engine.search.word_rule
+        self._ring = whole_chunks(config.left_frames, engine.frames) * FRAME_SAMPLES
+        self._reach = reach_frames(config, engine.frames) * FRAME_SAMPLES
+        self._goes_on = self._hypotheses.goes_on and _ms(self._reach) <= LONGEST_REACH_MS
         self._heard_ms = self._start_ms = _ms(position)
+        self.segment_ms, self.begun_ms = max(self._heard_ms, segment_ms), max(self._heard_ms, begun_ms)
+        self.words = StreamWords(
+            tokenizer, silence_ms, self.segment_ms, segment, rule, self._heard, self._hypotheses, self.begun_ms
+        )
+        self.keep_from = self._fresh_from = position
+        self._fresh = True
 
     @property
     def position(self) -> int:
@@ -103,9 +123,11 @@ class StreamState:
         self._heard_ms = max(self._heard_ms, now_ms)
         if self._looks is not None:
             self._looks.accept(row, self._start_ms, self._used)
-        events, restart_ms = self.words.accept(row, self._start_ms, now_ms)
-        if restart_ms is not None:
-            self._restart(restart_ms * SAMPLE_RATE // 1000)
+        events, next_ms = self.words.accept(row, self._start_ms, now_ms)
+        if next_ms is not None and self._goes_on:
+            self._go_on(next_ms, now_ms)
+        elif next_ms is not None:
+            self._restart(next_ms * SAMPLE_RATE // 1000)
         self.buffer.forget(self.words.needed_ms * SAMPLE_RATE // 1000)
         return [self._timed(event) for event in events]
 
@@ -131,9 +153,20 @@ class StreamState:
     def _heard(self, start_ms: int, end_ms: int) -> NDArray[np.float32]:
         return self.buffer.heard(*(ms * SAMPLE_RATE // 1000 for ms in (start_ms, end_ms)))
 
+    def _go_on(self, segment_ms: int, now_ms: int) -> None:
+        """A segment begins, and the encoder goes on.
+
+        One that starts anew by its reach before, and by whole rings after it did here, will say the same, bit by bit.
+        """
+        self.segment_ms, self.begun_ms = segment_ms, now_ms
+        rings = (segment_ms * SAMPLE_RATE // 1000 - self._reach - self._fresh_from) // self._ring
+        self.keep_from = self._fresh_from + max(0, rings) * self._ring
+
     def _restart(self, position: int) -> None:
         self.buffer.rewind(position)
-        self._fresh, self.keep_from = True, position
+        self._hypotheses.forget(math.inf)
+        self._fresh, self.keep_from, self._fresh_from = True, position, position
+        self.segment_ms = self.begun_ms = _ms(position)
         if self._looks is not None:
             self._looks.restart()
 

@@ -27,11 +27,12 @@ class StreamWords:
     Args:
         tokenizer: Wordpieces.
         silence_ms: Silence after a word that ends a segment; 0: only the stream's end does.
-        start_ms: Session time at which the stream begins.
+        start_ms: Session time at which the first segment begins.
         segment: Number of its first segment.
         rule: How the model's labels become times and confidences.
         heard: The samples between two session times, not before `needed_ms`; None: all is quiet.
         hypotheses: Takes the engine's outputs; None: as of a search whose labels these are.
+        begun_ms: Audio recognised when the first segment was known to begin; until then outputs are only kept.
     """
 
     def __init__(
@@ -43,12 +44,13 @@ class StreamWords:
         rule: WordRule | None = None,
         heard: Callable[[int, int], NDArray[np.float32]] | None = None,
         hypotheses: Hypotheses | None = None,
+        begun_ms: int = 0,
     ) -> None:
         """Starts with no words."""
         self.tokenizer, self.silence_ms, self.rule = tokenizer, silence_ms, rule or WordRule()
         self._heard = heard or _silence
         self.number = segment  # of the open segment
-        self._hypotheses = hypotheses or Hypotheses(FRAME_MS)
+        self._hypotheses, self._begun_ms = hypotheses or Hypotheses(FRAME_MS), begun_ms
         self._start_ms = self._last_ms = start_ms  # of the segment; of the latest frame that a label attended to
         self.needed_ms = start_ms  # no restart reaches back before it
         self._ended_ms = start_ms  # end of the latest segment's last word
@@ -63,9 +65,12 @@ class StreamWords:
             audio_ms: Audio recognised with this chunk.
 
         Returns:
-            A `Partial` if the text changed, a `Final` if a pause ended the segment; and, where recognition is to
-            start afresh, the time from which on it hears the audio (again).
+            A `Partial` if the text changed, a `Final` if a pause ended the segment; and, if another segment begins, the
+            time at which it does: from there on recognition hears the audio again, unless `Hypotheses.goes_on`.
         """
+        if audio_ms <= self._begun_ms:
+            self._hypotheses.listen(out, start_ms)
+            return [], None
         self._hypotheses.accept(out, start_ms, self._start_ms)
         self._last_ms = max(self._start_ms, self._hypotheses.said_until_ms - FRAME_MS)
         restart_ms = self._restart_ms(audio_ms)
@@ -73,6 +78,7 @@ class StreamWords:
             restart_ms = max(restart_ms, self.needed_ms)
             return self.finish(audio_ms, restart_ms), restart_ms
         self.needed_ms = max(self.needed_ms, self._earliest_restart_ms(audio_ms))
+        self._hypotheses.forget(self.needed_ms)
         text, stable = self._text(self._labels), self._stable()
         if (text, stable) == self._last:
             return [], None

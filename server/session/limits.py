@@ -15,7 +15,7 @@ class Limits:
         worker_s: Seconds that a session waits for a new worker; past it `overloaded`.
         backlog_s: Seconds of audio waiting for recognition; past it `too_fast`.
         held_s: Seconds of recognised audio that may still be needed for a replay; past it `internal`: recognition
-            needs 125 s at most.
+            needs 190 s at most.
         events: Messages not yet written to the connection; past it `too_slow`. Also how many finals, and how many
             unanswered flushes, are kept.
         deaths: Workers that a session may lose in a row without one sample being recognised in between; past it
@@ -32,7 +32,7 @@ class Limits:
     resume_s: float = 120.0
     worker_s: float = 120.0
     backlog_s: float = 60.0
-    held_s: float = 180.0
+    held_s: float = 240.0
     events: int = 1000
     deaths: int = 10
     errors: int = 10

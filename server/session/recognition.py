@@ -23,8 +23,8 @@ class _FlushMark:
 class Recognition:
     """Keeps whatever a new worker needs to give the words that the lost one would have given.
 
-    A worker's state never depends on audio before `keep_from` (asr/streaming starts afresh there), so audio from
-    there on, and the flushes between, are all that has to be kept.
+    A segment's words never depend on audio before `keep_from` (asr/streaming/stream.py), so audio from there on, the
+    flushes between, and where the segment begins are all that has to be kept.
 
     Args:
         opening: Opens the stream at its first worker.
@@ -36,6 +36,7 @@ class Recognition:
         self.ledger = AudioLedger()
         self._sent = 0  # samples that went to the worker
         self.position = 0  # samples recognised so far, by any worker
+        self._segment_ms = self._begun_ms = 0  # as the worker has it for the open segment
         self.connected = True
         self.finishing = False
         self._flushes: deque[_FlushMark] = deque()
@@ -74,14 +75,15 @@ class Recognition:
         """Nobody wants it any more."""
         return self._if_connected(worker.Drop(stream=self.opening.stream))
 
-    def recognised(self, position: int, keep_from: int) -> None:
-        """The worker got this far.
+    def recognised(self, position: int, keep_from: int, segment_ms: int = 0, begun_ms: int = 0) -> None:
+        """The worker got this far; arguments as of its `Recognised`.
 
         Raises:
             ValueError: for samples that never came.
         """
         self.ledger.forget(keep_from)
         self.position = max(self.position, position)
+        self._segment_ms, self._begun_ms = segment_ms, begun_ms
 
     def flushed(self, keep_from: int) -> int:
         """The worker has answered the oldest flush.
@@ -106,7 +108,10 @@ class Recognition:
         """
         self.connected = True
         position = self.ledger.start
-        sending: list[worker.ToWorker] = [msgspec.structs.replace(self.opening, position=position, segment=segment)]
+        opening = msgspec.structs.replace(
+            self.opening, position=position, segment=segment, segment_ms=self._segment_ms, begun_ms=self._begun_ms
+        )
+        sending: list[worker.ToWorker] = [opening]
         for mark in self._flushes:
             sending += self._audio(position, mark.position)
             sending.append(worker.Flush(stream=self.opening.stream))

@@ -179,7 +179,7 @@ class Session(SessionCore):
         if isinstance(message, worker.Recognised):
             if message.position > self._recognition.position:
                 self._deaths = 0
-            self._recognition.recognised(message.position, message.keep_from)
+            self._recognition.recognised(message.position, message.keep_from, message.segment_ms, message.begun_ms)
             for news in self._transcript.hear(message):
                 self._send(news)
         elif isinstance(message, worker.Flushed):

@@ -24,6 +24,10 @@ class Open(_Struct, frozen=True, tag="open"):
     """Sample at which the audio to come begins."""
     segment: int = 0
     """Number of the first segment to come."""
+    segment_ms: int = 0
+    """Session time at which that begins, if after `position`: what is heard before is for the encoder alone."""
+    begun_ms: int = 0
+    """Audio that had been recognised when it was known to begin."""
     attention: bool = False
     """Whether `Recognised` carries `Look`s."""
 
@@ -142,10 +146,14 @@ class Recognised(_Struct, frozen=True, tag="recognised"):
     looks: tuple[Look, ...] = ()
     """Of the chunk's blocks, and of those before that the likeliest hypothesis now reads otherwise, if `Open.attention`
     asked for them."""
+    segment_ms: int = 0
+    """Of the open segment, for `Open`."""
+    begun_ms: int = 0
+    """Of the open segment, for `Open`."""
 
 
 class Flushed(_Struct, frozen=True, tag="flushed"):
-    """Answer to `Flush`, after the last `Recognised` of the segment."""
+    """Answer to `Flush`, after the last `Recognised` of the segment: the next begins at `keep_from`."""
 
     stream: int
     keep_from: int

@@ -100,7 +100,7 @@ class Worker:
             self._forget(self.streams[message.stream])
         if not self._free:
             return [Refused(stream=message.stream, message="expected a free place, all are taken; try again later")]
-        place = message.position, message.segment
+        place = message.position, message.segment, message.segment_ms, message.begun_ms
         phrases = 0
         try:
             engine = self.engine.engine(message.chunk_ms)
@@ -158,6 +158,8 @@ class Worker:
             events=to_wire(events),
             position=stream.state.position,
             keep_from=stream.state.keep_from,
+            segment_ms=stream.state.segment_ms,
+            begun_ms=stream.state.begun_ms,
             queue_ms=queue_ms,
             compute_ms=compute_ms,
             batch=batch,

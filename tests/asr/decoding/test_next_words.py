@@ -156,7 +156,7 @@ def search_of(ngrams: NgramModel, network: NextWords) -> PhoneticSearch:
     tree = build_tree(ngrams.words, ngrams.log_probs, SAID)
     automaton = phrase_automaton([], {}, {}, len(ngrams.words))
     weights = PhoneticWeights(1.0, 0.0, 1e3, 4000)
-    return PhoneticSearch(tree, trigrams_of(ngrams), automaton, weights, Scratch(network))
+    return PhoneticSearch(tree, trigrams_of(ngrams), automaton, weights, Scratch(network, weights.tokens))
 
 
 def counting(ngrams: NgramModel, share: float) -> NextWords:

@@ -29,7 +29,7 @@ def ngrams() -> NgramModel:
 @pytest.fixture(scope="module")
 def scratch(ngrams: NgramModel) -> Scratch:
     """Room for all searches here."""
-    return Scratch(no_network(len(ngrams.words)))
+    return Scratch(no_network(len(ngrams.words)), WIDE.tokens)
 
 
 def search_of(ngrams: NgramModel, scratch: Scratch, weights: PhoneticWeights = WIDE, phrases=NO_PHRASES, price=0.0):
@@ -143,6 +143,23 @@ def _blanks_after(search: PhoneticSearch) -> float:
     over = np.flatnonzero(tokens.node[:n] == 0)
     best = over[int(np.argmax(scores[over]))]
     return float(scores[best]) + search._offset - float(search._links.score[tokens.link[best]])
+
+
+def test_more_tokens_find_likelier_paths() -> None:
+    """Where everything may be meant, and a frame's tokens would make thousands more: there is room for them."""
+    rng = np.random.default_rng(0)
+    said = {f"w{i}": [rng.integers(0, 12, 3 + i % 4).tolist()] for i in range(800)}
+    ngrams = estimate([rng.choice(list(said), 6).tolist() for _ in range(900)], 1, -1e9, -1e9)
+    tree, log_probs = build_tree(ngrams.words, ngrams.log_probs, said), np.log(rng.dirichlet(np.full(13, 3.0), 40))
+    automaton = phrase_automaton([], {}, {text: i for i, text in enumerate(ngrams.words)}, len(ngrams.words))
+    found = []
+    for tokens in (300, 1500, 6000):
+        weights = PhoneticWeights(lm_weight=1.0, word_bonus=0.0, beam=1e3, tokens=tokens)
+        room = Scratch(no_network(len(ngrams.words)), tokens)
+        search = PhoneticSearch(tree, trigrams_of(ngrams), automaton, weights, room)
+        search.advance(log_probs.astype(np.float32))
+        found.append(search.finals(1)[0][0] + search._offset)
+    assert found[0] < found[1] < found[2]
 
 
 def test_chunks_make_no_difference(ngrams: NgramModel, scratch: Scratch) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr import transcript
 from asr.decoding.phonetic_hypotheses import LONGEST_MS, PATIENCE_MS, PhoneticHypotheses
+from asr.encoder.reach import reach_frames, whole_chunks
 from asr.errors import AsrError, CheckpointError, ConfigError
 from asr.language import next_word_files, phone_lexicon, word_files
 from asr.language.config import NextWordConfig
@@ -20,13 +22,15 @@ from asr.language.next_word_files import save_next_words
 from asr.language.next_word_model import NextWordModel
 from asr.language.word_command import Sources, train_words_command
 from asr.model_folder import load_model, save_model
-from asr.streaming.events import Final, Partial
+from asr.streaming.events import Event, Final, Partial
 from asr.streaming.phrase_lists import PhraseLists
 from asr.streaming.recognizer import Recognizer
 from asr.streaming.slots import SlotEngine
+from asr.streaming.stream import LONGEST_REACH_MS, StreamState
 from asr.training.checkpoint import weights_of
 from asr.transducer.model import Transducer
 from data.manifest import ManifestError
+from server.session.limits import Limits
 from server.worker.messages import Audio, Finish, Open, Recognised, Refused, Segment
 from server.worker.worker import Worker
 
@@ -70,7 +74,7 @@ def recording(make_audio: Callable) -> np.ndarray:
 def test_words_are_those_of_the_search_on_the_steps_phonemes(folder: Path, recording: np.ndarray) -> None:
     """The folder's default is the phonetic search; whatever sizes the audio comes in, the words are the lexicon's."""
     recognizer = Recognizer(folder, 320, silence_ms=0, mode="graph")
-    transcript = recognizer.transcribe(recording)
+    found = recognizer.transcribe(recording)
     engine = recognizer.engine
     state, frames = engine.initial_state(), []
     padded = np.zeros(-(-len(recording) // engine.samples) * engine.samples, np.float32)
@@ -83,9 +87,9 @@ def test_words_are_those_of_the_search_on_the_steps_phonemes(folder: Path, recor
     search = words.hypotheses(80)._begin()
     search.advance(np.concatenate(frames))
     expected = [words.texts[w.word] for w in search.finals(1)[0][1]]
-    assert transcript.text == " ".join(expected)
+    assert found.text == " ".join(expected)
     assert len(expected) > 3 and set(expected) <= set(SAID)
-    placed = [w for segment in transcript.segments for w in segment.words]
+    placed = [w for segment in found.segments for w in segment.words]
     assert [w.start_ms for w in placed] == sorted(w.start_ms for w in placed)
     assert all(0 <= w.start_ms <= w.end_ms <= 5120 and 0.0 <= w.confidence <= 1.0 for w in placed)
 
@@ -142,17 +146,69 @@ def test_phrases_are_favoured(folder: Path, recording: np.ndarray) -> None:
     assert "tats" in fond.transcribe(recording, ["tats"]).text.split()
 
 
+def finals(events: list[Event]) -> list[tuple[int, transcript.Segment]]:
+    return [(event.segment, event.result) for event in events if isinstance(event, Final)]
+
+
+@pytest.fixture
+def with_pauses(make_audio: Callable) -> np.ndarray:
+    """Sixteen seconds, a fifth of them silence."""
+    sound = make_audio(16.0)
+    for start in (3.0, 7.5, 12.0):
+        sound[int(16_000 * start) : int(16_000 * (start + 1.0))] = 0.0
+    return sound
+
+
+@pytest.mark.parametrize("engine", ["xla", "litert-int8"])
+@pytest.mark.parametrize("chunk_ms", [160, 640])
+def test_a_lost_stream_goes_on_word_for_word(folder: Path, with_pauses: np.ndarray, engine: str, chunk_ms: int) -> None:
+    """The encoder goes on over pauses, and yet what came before `keep_from` is not needed: bit by bit."""
+    mode = "graph" if engine == "xla" else "compiled"
+    recognizer = Recognizer(folder, chunk_ms, silence_ms=160, mode=mode, engine=engine)
+    stream, expected, lost = recognizer.stream(), [], []
+    for start in range(0, len(with_pauses), 8_000):
+        expected += finals(stream.accept(with_pauses[start : start + 8_000]))
+        state = stream.state
+        lost.append((len(expected), state.keep_from, state.segment_ms, state.begun_ms))
+        assert state.keep_from <= 16 * state.segment_ms and state.segment_ms <= state.begun_ms <= state.audio_ms
+    expected += finals(stream.finish_events())
+    assert len(expected) > 2 and any(0 < keep_from < 16 * segment_ms for _, keep_from, segment_ms, _ in lost)
+    for count, keep_from, *times in dict.fromkeys(lost):
+        stream = recognizer.stream()
+        stream.state = StreamState(recognizer.tokenizer, recognizer.engine, 160, keep_from, count, *times)
+        found = finals(stream.accept(with_pauses[keep_from:])) + finals(stream.finish_events())
+        assert found == expected[count:]
+
+
+def test_an_encoder_that_depends_on_too_much_starts_anew(
+    folder: Path, with_pauses: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With each segment, which then needs no audio from before it."""
+    recognizer = Recognizer(folder, 160, silence_ms=160, mode="graph")
+    monkeypatch.setattr("asr.streaming.stream.LONGEST_REACH_MS", 0)
+    with recognizer.stream() as stream:
+        found = []
+        for start in range(0, len(with_pauses), 8_000):
+            found += finals(stream.accept(with_pauses[start : start + 8_000]))
+            assert stream.state.keep_from == 16 * stream.state.segment_ms
+    assert len(found) > 2
+
+
 def test_little_audio_is_kept(folder: Path, make_audio: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the stream: a segment's longest, and what a restart may hear again."""
+    """However long the stream: a segment's longest, what a restart may hear again, and what the encoder depends on."""
     monkeypatch.setattr(PhoneticHypotheses, "patience_ms", 8_000)
     monkeypatch.setattr(PhoneticHypotheses, "longest_ms", 16_000)
     recogniser, longest = Recognizer(folder, 640, mode="graph"), 0
+    config, frames = recogniser.transducer.config, recogniser.engine.frames
+    reach_s = 0.08 * (reach_frames(config, frames) + whole_chunks(config.left_frames, frames))
     with recogniser.stream() as stream:
         for second in range(40):
             stream.accept(make_audio(1.0, second))
             longest = max(longest, stream.state.buffer.received - stream.state.keep_from)
-    assert 8 * 16_000 < longest <= (16 + 5) * 16_000
-    assert PATIENCE_MS < LONGEST_MS <= (125 - 5) * 1000
+    assert 8 * 16_000 < longest <= (16 + 5 + reach_s) * 16_000
+    assert PATIENCE_MS < LONGEST_MS
+    assert LONGEST_MS + LONGEST_REACH_MS <= 190_000 - 5_000
+    assert Limits.held_s > 190
 
 
 def test_the_worker_serves_it(folder: Path, recording: np.ndarray) -> None:

@@ -30,6 +30,20 @@ def test_a_flush_whose_audio_is_forgotten_is_repeated_at_once() -> None:
     assert [type(message) for message in recognition.replay(segment=1)] == [worker.Open, worker.Flush]
 
 
+def test_another_worker_is_told_where_the_open_segment_begins() -> None:
+    recognition = Recognition(OPENING)
+    recognition.audio(audio(3.0))
+    recognition.recognised(position=40_000, keep_from=8_000, segment_ms=2_100, begun_ms=2_500)
+    first, *_ = recognition.replay(segment=4)
+    assert isinstance(first, worker.Open)
+    assert (first.position, first.segment, first.segment_ms, first.begun_ms) == (8_000, 4, 2_100, 2_500)
+    recognition.flush(48_000)
+    recognition.flushed(48_000)
+    first, *_ = recognition.replay(segment=5)
+    assert isinstance(first, worker.Open)
+    assert (first.position, first.segment, first.segment_ms, first.begun_ms) == (48_000, 5, 0, 0)
+
+
 def test_nothing_goes_to_a_lost_worker() -> None:
     recognition = Recognition(OPENING)
     recognition.connected = False
