@@ -12,6 +12,7 @@ LOG_FLOOR = np.float32(1e-6)  # what the features add to mel powers before the l
 TOP_HZ = 8000.0
 WARP_EDGE = 0.8  # share of the band below which everything warps fully; above it the map bends to the top
 FRAME_MS = 10
+COLOURS = 10
 
 Frames = NDArray[np.float32]
 
@@ -144,6 +145,31 @@ def gain(frames: Frames, db: float) -> Frames:
     _shape(frames)
     power = _power(frames)
     power *= np.float32(10 ** (db / 10))
+    return _log(power)
+
+
+def equalise(frames: Frames, rng: np.random.Generator, db: float) -> Frames:
+    """Colours the sound as another microphone, and the way to it, would.
+
+    A random smooth curve over the mel axis is added: `COLOURS` cosines (none of them a constant), whose size falls with
+    their number k as k^-0.7. So do those by which recordings of Common Voice differ, whose means of loud frames deviate
+    by 5.4 dB; readers of one studio by 2.
+
+    Args:
+        frames: [T, bins].
+        rng: Source of the curve.
+        db: Its root mean square, over many curves.
+
+    Returns:
+        [T, bins]; the floor stays where it is.
+    """
+    _, bins = _shape(frames)
+    order = np.arange(1, COLOURS + 1)
+    cosines = np.cos(np.pi / bins * np.outer(order, np.arange(bins) + 0.5))
+    sizes = order**-0.7
+    curve = (rng.normal(size=COLOURS) * sizes) @ cosines * (db / np.sqrt((sizes**2).sum() / 2))  # [bins]
+    power = _power(frames)
+    power *= (10 ** (curve / 10)).astype(np.float32)
     return _log(power)
 
 

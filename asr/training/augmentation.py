@@ -14,7 +14,7 @@ Frames = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FrameAugmenter:
-    """Speed, mel warp, gain, reverberation, noise and SpecAugment on cached features.
+    """Speed, mel warp, gain, reverberation, colour, noise and SpecAugment on cached features.
 
     Attributes:
         config: Ranges and probabilities.
@@ -37,6 +37,8 @@ class FrameAugmenter:
             frames = spectral.gain(frames, rng.uniform(-c.gain_db, c.gain_db))
         if c.reverb_probability and rng.random() < c.reverb_probability:
             frames = spectral.reverberate(frames, _within(c.reverb_rt60_ms, rng), _within(c.reverb_level_db, rng))
+        if c.equalise_db:
+            frames = spectral.equalise(frames, rng, c.equalise_db)
         if self.noises and rng.random() < c.noise_probability:
             noise = self._noise(len(frames), rng)
             frames = spectral.add_noise(frames, noise, _within(c.noise_snr_db, rng))

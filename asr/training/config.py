@@ -71,6 +71,7 @@ class AugmentConfig:
         speeds: Factors of which one is drawn for each utterance.
         warp: Largest relative stretch of the mel axis, either way.
         gain_db: Largest gain, either way.
+        equalise_db: Root mean square of a random colouring of the spectrum, as by another microphone.
         noise_probability: Share of utterances with noise mixed in.
         noise_snr_db: Lowest and highest signal-to-noise ratio.
         reverb_probability: Share of utterances with a reverberant tail added.
@@ -88,6 +89,7 @@ class AugmentConfig:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     warp: float = 0.08
     gain_db: float = 10.0
+    equalise_db: float = 0.0
     noise_probability: float = 0.3
     noise_snr_db: tuple[float, ...] = (5.0, 25.0)
     reverb_probability: float = 0.0
@@ -104,12 +106,15 @@ class AugmentConfig:
     @property
     def changes_frames(self) -> bool:
         """Whether anything is augmented."""
-        rates = (self.warp, self.gain_db, self.noise_probability, self.reverb_probability, self.splice_probability)
+        chances = self.noise_probability, self.reverb_probability, self.splice_probability
+        rates = self.warp, self.gain_db, self.equalise_db, *chances
         return self.speeds != (1.0,) or any(rates) or self.frequency_masks + self.time_masks > 0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
         _fraction(self, "warp", "noise_probability", "reverb_probability", "splice_probability", "time_fraction")
+        if not 0.0 <= self.equalise_db <= 20.0:
+            raise ConfigError(f"equalise_db: expected a number from 0 to 20, got {self.equalise_db}")
         if self.splice_words < 1.0:
             raise ConfigError(f"splice_words: expected at least 1 word, got {self.splice_words}")
         if self.splice_probability and not self.splice_model:

@@ -29,6 +29,7 @@ EFFECTS: list[Callable[[np.ndarray], np.ndarray]] = [
     lambda x: spectral.speed(x, 1.1),
     lambda x: spectral.warp(x, 1.08),
     lambda x: spectral.gain(x, 6.0),
+    lambda x: spectral.equalise(x, rng(), 4.0),
     lambda x: spectral.add_noise(x, frames(50), 10.0),
     lambda x: spectral.reverberate(x, 300.0, -10.0),
 ]
@@ -156,6 +157,21 @@ def test_gain_scales_powers_and_leaves_the_floor(db: float) -> None:
     np.testing.assert_allclose(power(spectral.gain(x, db)), power(x) * 10 ** (db / 10), rtol=1e-3)
     silence = np.full((5, 80), SILENCE, np.float32)
     np.testing.assert_allclose(spectral.gain(silence, db), silence, atol=1e-5)
+
+
+def test_equalising_adds_one_smooth_curve_of_the_size_asked_for() -> None:
+    """The same to all frames, of the mean 0 over the mel axis; digital silence stays what it is."""
+    x, curves = frames(), []
+    for seed in range(300):
+        added = np.log(power(spectral.equalise(x, rng(seed), 4.0)) / power(x))
+        np.testing.assert_allclose(added, np.broadcast_to(np.median(added, 0), added.shape), atol=1e-2)
+        curves.append(10 / np.log(10) * np.median(added, 0))
+    size = np.sqrt(np.mean(np.square(curves)))
+    assert size == pytest.approx(4.0, abs=0.4)
+    assert np.abs(np.mean(curves, axis=1)).max() < 0.01
+    assert np.sqrt(np.mean(np.square(np.diff(curves, axis=1)))) < size / 5
+    silence = np.full((5, 80), SILENCE, np.float32)
+    np.testing.assert_allclose(spectral.equalise(silence, rng(), 4.0), silence, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 70, 200, 500])

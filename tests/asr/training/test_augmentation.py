@@ -54,6 +54,12 @@ def test_gain_is_within_its_range() -> None:
     assert -6.01 < min(found) < -4 and 4 < max(found) < 6.01
 
 
+def test_colours_are_those_of_the_generator() -> None:
+    found = augmented(3, equalise_db=4.0)
+    np.testing.assert_array_equal(found, spectral.equalise(frames(), np.random.default_rng(3), 4.0))
+    assert not np.allclose(found, augmented(4, equalise_db=4.0), atol=0.1)
+
+
 def test_warp_moves_bands() -> None:
     assert not np.allclose(augmented(warp=0.08), frames())
     assert augmented(warp=0.08).shape == (120, 80)
@@ -107,6 +113,7 @@ def test_a_seed_repeats_everything() -> None:
         ({"noise_snr_db": [20.0, 5.0]}, r"noise_snr_db: expected \[lowest, highest\], got \[20.0, 5.0\]"),
         ({"reverb_rt60_ms": [0.0, 5.0]}, r"reverb_rt60_ms: expected times above 0, got \[0.0, 5.0\]"),
         ({"reverb_level_db": [1.0]}, r"reverb_level_db: expected \[lowest, highest\], got \[1.0\]"),
+        ({"equalise_db": -1.0}, r"equalise_db: expected a number from 0 to 20, got -1.0"),
         ({"speeds": [0.3]}, r"speeds: expected factors from 0.5 to 2, got \[0.3\]"),
     ],
 )
