@@ -70,13 +70,9 @@ class PhoneticHypotheses(Hypotheses):
         """
         self.listen(row, start_ms)
         if self._search is None:
-            first_ms = self._heard[0][0]
-            self._start_ms = first_ms + self._phone_ms * self._before(earliest_ms, first_ms)
-            self._search = self._begin()
-            new = np.concatenate([heard[self._before(self._start_ms, at) :] for at, heard in self._heard])
+            self._search = self._begun(earliest_ms)
         else:
-            new = self._heard[-1][1]
-        self._search.advance(new)
+            self._search.advance(self._heard[-1][1])
         words = self._search.best()
         self._all, self.scores = [self._spelled(words, earliest_ms)], [0.0]
         self._until_ms = self._start_ms + self._search.said * self._phone_ms
@@ -92,6 +88,14 @@ class PhoneticHypotheses(Hypotheses):
         while self._heard and self._heard[0][0] + len(self._heard[0][1]) * self._phone_ms <= before_ms:
             self._heard.popleft()
 
+    def _begun(self, earliest_ms: int) -> PhoneticSearch:
+        """A segment's search, which has heard all that came since the segment's start."""
+        first_ms = self._heard[0][0]
+        self._start_ms = first_ms + self._phone_ms * self._before(earliest_ms, first_ms)
+        search = self._begin()
+        search.advance(np.concatenate([heard[self._before(self._start_ms, at) :] for at, heard in self._heard]))
+        return search
+
     def _before(self, time_ms: int, at_ms: int) -> int:
         """Frames that begin before a time, of those from `at_ms` on."""
         return max(0, -(-(time_ms - at_ms) // self._phone_ms))
@@ -103,6 +107,8 @@ class PhoneticHypotheses(Hypotheses):
             earliest_ms: No word is placed before.
             until_ms: Words that are not over then do not count: they will be heard again; None: nothing will.
         """
+        if self._search is None and until_ms is None and self._heard:
+            self._search = self._begun(earliest_ms)  # it ends with the chunk with which it was known to begin
         if self._search is None:
             return
         finals = self._search.finals(READINGS)
