@@ -12,7 +12,7 @@ LOG_FLOOR = np.float32(1e-6)  # what the features add to mel powers before the l
 TOP_HZ = 8000.0
 WARP_EDGE = 0.8  # share of the band below which everything warps fully; above it the map bends to the top
 FRAME_MS = 10
-COLOURS = 10
+COLOURS = 10  # cosines of a random colouring
 
 Frames = NDArray[np.float32]
 
@@ -153,7 +153,7 @@ def equalise(frames: Frames, rng: np.random.Generator, db: float) -> Frames:
 
     A random smooth curve over the mel axis is added: `COLOURS` cosines (none of them a constant), whose size falls with
     their number k as k^-0.7. So do those by which recordings of Common Voice differ, whose means of loud frames deviate
-    by 5.4 dB; readers of one studio by 2.
+    by 5.4 dB; one reader's in one room by 2.
 
     Args:
         frames: [T, bins].

@@ -23,7 +23,7 @@ class PhoneticHypotheses(Hypotheses):
     """Those of a search that hears phonemes.
 
     While the segment is open there is one hypothesis; others, and the words of the best whose last is surely over, come
-    with `close`. A segment begins in what was heard already: an encoder that goes on knows the voice and the room.
+    with `close`. A segment begins in what was heard already.
 
     Args:
         begin: Makes the search of a segment.
