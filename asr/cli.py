@@ -140,8 +140,8 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Write a whole report into this folder, or go on with it: every split, chunk size (--chunk-ms may be"
-            " repeated; default: all five) and decoder (--beam likewise; default: 1 and 16), and the first split under"
-            " conditions."
+            " repeated; default: all five) and decoder (--beam likewise; default: 1, 16 and, if the model"
+            " can, 0), and the first split under conditions."
         ),
     ] = None,
     noise: Annotated[Path | None, typer.Option(help="With --report: folder of noise recordings to mix in.")] = None,
@@ -155,14 +155,14 @@ def evaluate(
             raise typer.BadParameter("--texts, --lm-weight, --ilm-weight and --engine do not go with --report")
         with quick_start():
             from asr.evaluation.report import tables
-            from asr.evaluation.suite import BEAMS, CHUNKS, SuiteConfig, run_suite
+            from asr.evaluation.suite import CHUNKS, SuiteConfig, run_suite
 
             config = SuiteConfig(
                 manifest,
                 report,
                 splits=tuple(split or ()),
                 chunks=tuple(chunks) or CHUNKS,
-                beams=tuple(beam or BEAMS),
+                beams=tuple(beam or ()),
                 model=model,
                 noise=noise,
                 every=every,

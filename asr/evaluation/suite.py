@@ -19,6 +19,7 @@ from asr.evaluation.conditions import Condition, joined, joined_samples, joined_
 from asr.evaluation.listening import listen
 from asr.evaluation.report import chunk_name, decoder_name, tables
 from asr.evaluation.word_measures import WordMeasures
+from asr.language.phonetic import can_search_phonemes
 from asr.model_folder import bundled_model
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
 from data.audio import Samples, load_audio
@@ -26,7 +27,7 @@ from data.manifest import Utterance, read_manifest
 from data.text import normalise
 
 CHUNKS = (160, 320, 640, 1280, OFFLINE_MS)
-BEAMS = (1, 16, PHONETIC)
+BEAMS = (1, 16)  # and, where the model has pronunciations, the phonetic search
 CONDITION_CHUNK_MS = 640
 TAIL_MS = 2000  # of silence after each utterance, in which its end is to be noticed
 
@@ -40,7 +41,8 @@ class SuiteConfig:
         output: Folder of the report and of what is done of it.
         splits: Splits; empty: all that have references. Conditions are measured on the first.
         chunks: Chunk sizes, ms.
-        beams: Hypotheses of each decoder; 1: greedy; 0: the phonetic search.
+        beams: Hypotheses of each decoder; 1: greedy; 0: the phonetic search; empty: all three, the last if the model
+            can.
         model: Model folder; None: the bundled model.
         noise: Folder of noise recordings; None: no conditions with noise.
         every: Only every so many utterances of each split.
@@ -52,7 +54,7 @@ class SuiteConfig:
     output: Path
     splits: tuple[str, ...] = ()
     chunks: tuple[int, ...] = CHUNKS
-    beams: tuple[int, ...] = BEAMS
+    beams: tuple[int, ...] = ()
     model: Path | None = None
     noise: Path | None = None
     every: int = 1
@@ -65,8 +67,8 @@ class SuiteConfig:
         Raises:
             AsrError: naming what is wrong.
         """
-        if not self.chunks or not self.beams:
-            raise AsrError("report: expected a chunk size and a decoder or more, got none")
+        if not self.chunks:
+            raise AsrError("report: expected a chunk size or more, got none")
         if self.every < 1:
             raise AsrError(f"every: expected 1 or more, got {self.every}")
 
@@ -82,7 +84,7 @@ def run_suite(config: SuiteConfig, make: Callable[[int, int], Recognizer] | None
         "cells", each with its split, chunk_ms, beam, condition and figures, and what they are of.
 
     Raises:
-        AsrError: if a split has no utterance with a reference.
+        AsrError: if a split has no utterance with a reference, or the model folder no readable configuration.
         ValueError: from the manifest or an audio file, naming it.
     """
     by_split = _utterances(config)
@@ -94,7 +96,8 @@ def run_suite(config: SuiteConfig, make: Callable[[int, int], Recognizer] | None
     finished = Finished(config.output / "cells", subject)
     at = CONDITION_CHUNK_MS if CONDITION_CHUNK_MS in config.chunks else config.chunks[0]
     words = [WORDS] if config.words or (config.words is None and find_spec("pocketsphinx")) else []
-    cells = list(plan(splits, config.chunks, config.beams, [*conditions, JOINED, *words], at))
+    beams = config.beams or (*BEAMS, *([PHONETIC] if can_search_phonemes(model) else []))
+    cells = list(plan(splits, config.chunks, beams, [*conditions, JOINED, *words], at))
     if make is None:
 
         def make(chunk_ms: int, beam: int) -> Recognizer:

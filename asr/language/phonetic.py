@@ -112,6 +112,15 @@ class PhoneticWords:
         return said
 
 
+def can_search_phonemes(folder: Path) -> bool:
+    """Whether a model folder has all that the phonetic search needs.
+
+    Raises:
+        CheckpointError: if its configuration cannot be read.
+    """
+    return not _missing(folder, read_config(folder)[0].phonemes)
+
+
 def load_phonetic(folder: Path, tokenizer: Tokenizer, phonemes: int, weights: PhoneticWeights) -> PhoneticWords:
     """Reads the lexicon, the trigrams and, if it has one, the network over words of a model folder.
 
@@ -125,9 +134,9 @@ def load_phonetic(folder: Path, tokenizer: Tokenizer, phonemes: int, weights: Ph
         AsrError: if the model has no phoneme head, or the folder no lexicon or no words.
         CheckpointError: if a file cannot be read, or is of another model.
     """
-    for name in (word_files.NAME, phone_lexicon.NAME):
-        if not phonemes or not (folder / name).is_file():
-            raise AsrError(f"beam: expected a model with phonemes and {folder / name} for a beam of 0, found none")
+    missing = _missing(folder, phonemes)
+    if missing:
+        raise AsrError(f"beam: expected a model with phonemes and {missing[0]} for a beam of 0, found none")
     ngrams, _, _ = word_files.read_words(folder / word_files.NAME, tokenizer)
     path = folder / phone_lexicon.NAME
     lexicon = load_phone_lexicon(path, ngrams.words, ngrams.log_probs)
@@ -141,6 +150,11 @@ def load_phonetic(folder: Path, tokenizer: Tokenizer, phonemes: int, weights: Ph
         return PhoneticWords(lexicon, ngrams, tokenizer, weights)
     next_words = next_word_files.load_next_words(network, ngrams.words, weights.network_share)
     return PhoneticWords(lexicon, ngrams, tokenizer, weights, next_words)
+
+
+def _missing(folder: Path, phonemes: int) -> list[Path]:
+    needed = folder / word_files.NAME, folder / phone_lexicon.NAME
+    return [path for path in needed if not phonemes or not path.is_file()]
 
 
 def trigrams_of(ngrams: NgramModel) -> Trigrams:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.engine_kind import PHONETIC
 from asr.errors import AsrError
 from asr.evaluation.cells import CLEAN, JOINED, WORDS, Cell, Finished, plan
 from asr.evaluation.report import tables
 from asr.evaluation.suite import SuiteConfig, run_suite
+from asr.model_folder import bundled_model
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
 from data.manifest import Utterance, write_manifest
 
@@ -100,12 +102,26 @@ def test_fewer_utterances_are_another_subject(config: SuiteConfig, recogniser: C
     assert [c["utterances"] for c in part["cells"][:2]] == [2, 1]
 
 
+@pytest.mark.parametrize(("phonetic", "beams"), [(False, [1, 16]), (True, [1, 16, PHONETIC])])
+def test_without_a_choice_every_decoder_that_the_model_has_is_reported(
+    config: SuiteConfig,
+    recogniser: Callable[..., Recognizer],
+    phonetic: bool,
+    beams: list[int],
+) -> None:
+    if phonetic:  # the bundled model's files; what recognises is the small model all the same
+        config = dataclasses.replace(config, model=bundled_model())
+    counting = Counting(recogniser)
+    run_suite(dataclasses.replace(config, beams=()), counting)
+    assert [beam for _, beam in counting.asked] == beams
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"splits": ("dev", "gone")}, "no utterance of split 'gone' has a reference text"),
         ({"every": 0}, "every: expected 1 or more, got 0"),
-        ({"beams": ()}, "expected a chunk size and a decoder or more, got none"),
+        ({"chunks": ()}, "expected a chunk size or more, got none"),
     ],
 )
 def test_what_cannot_be_reported_is_said(config: SuiteConfig, change: dict[str, Any], message: str) -> None:
