@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.joining import Joined, parts_of
 from data.manifest import Utterance
 from data.splice import Part
 from data.teacher import Teacher
@@ -31,6 +32,7 @@ class Example:
         pieces: Wordpieces.
         places: Share of the text said at the middle of each wordpiece, in [0, 1].
         phonemes: Symbols for the phoneme CTC head; None: there is no such head.
+        joined: What is heard and said in place of the one utterance; None: that.
     """
 
     utterance: Utterance
@@ -39,6 +41,7 @@ class Example:
     pieces: tuple[int, ...]
     places: tuple[float, ...]
     phonemes: tuple[int, ...] | None = None
+    joined: Joined | None = None
 
 
 # An example that takes another's place, its frames, and where they are from.
@@ -231,7 +234,13 @@ def _spliced(
     rng: np.random.Generator,
     splice: Splice,
 ) -> tuple[Example, Frames, tuple[Part, ...]]:
-    """What is taken in an example's place, if its labels fit the bucket, or else itself; frames and their source."""
+    """What is taken in an example's place, if its labels fit the bucket, or else itself; frames and their source.
+
+    What is joined is not spliced.
+    """
+    if example.joined is not None:
+        parts = parts_of(example.joined, features)
+        return example, np.concatenate([features(p.source)[p.start : p.stop] for p in parts]), parts
     other = splice(example, rng)
     if other and _labels_fit(other[0], bucket):
         return other

@@ -80,6 +80,8 @@ class AugmentConfig:
         splice_probability: Share of utterances in whose place others of their speakers are spliced (`data.splice`).
         splice_words: Mean length of the runs of words that are spliced.
         splice_model: Model folder whose character head aligns the words, relative to the config file.
+        join_probability: Share of rows in which others follow the utterance, up to the longest of `bucket_frames`.
+        join_pause_ms: Longest pause before each of those.
         frequency_masks: SpecAugment's masks over mel bins.
         frequency_width: Most bins of each.
         time_masks: SpecAugment's masks over time.
@@ -98,6 +100,8 @@ class AugmentConfig:
     splice_probability: float = 0.0
     splice_words: float = 3.0
     splice_model: str = ""
+    join_probability: float = 0.0
+    join_pause_ms: float = 600.0
     frequency_masks: int = 2
     frequency_width: int = 20
     time_masks: int = 3
@@ -106,13 +110,16 @@ class AugmentConfig:
     @property
     def changes_frames(self) -> bool:
         """Whether anything is augmented."""
-        chances = self.noise_probability, self.reverb_probability, self.splice_probability
+        chances = self.noise_probability, self.reverb_probability, self.splice_probability, self.join_probability
         rates = self.warp, self.gain_db, self.equalise_db, *chances
         return self.speeds != (1.0,) or any(rates) or self.frequency_masks + self.time_masks > 0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        _fraction(self, "warp", "noise_probability", "reverb_probability", "splice_probability", "time_fraction")
+        chances = "noise_probability", "reverb_probability", "splice_probability", "join_probability"
+        _fraction(self, "warp", *chances, "time_fraction")
+        if not 0.0 <= self.join_pause_ms <= 10_000.0:
+            raise ConfigError(f"join_pause_ms: expected a number from 0 to 10000, got {self.join_pause_ms}")
         if not 0.0 <= self.equalise_db <= 20.0:
             raise ConfigError(f"equalise_db: expected a number from 0 to 20, got {self.equalise_db}")
         if self.splice_words < 1.0:

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from asr.training.text import TextBatches, sentences
 from data.audio import load_audio
 from data.batches import Example, Splice, unspliced
 from data.cache import FeatureCache, build_cache
+from data.joining import Joined, runs
 from data.manifest import Utterance, read_manifest
 from data.splice import Part, Splicer
 from data.teacher import Teacher, read_teacher
@@ -32,6 +33,13 @@ SYNTHETIC = "synth-"  # how the names of synthetic speakers start
 TOKENIZER_SENTENCES = 60_000  # sentences of each text file that a learnt tokenizer sees
 
 log = logging.getLogger(__name__)
+
+Join = Callable[[Sequence[Example], np.random.Generator], Sequence[Example]]  # of one epoch
+
+
+def unjoined(examples: Sequence[Example], rng: np.random.Generator) -> Sequence[Example]:
+    """Leaves every example by itself."""
+    return examples
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Corpus:
         deviation: [80] standard deviation of the training features.
         pronunciations: What the phoneme head says of the transcripts; None: it is not trained.
         splice: Takes spliced utterances in the place of some examples.
+        join: Puts some of the examples of an epoch behind each other, with pauses.
         text: Sentences for the text loss, training transcripts included; None: it is off.
         teacher: What a teacher says of the training recordings; None: there is none.
     """
@@ -61,6 +70,7 @@ class Corpus:
     deviation: NDArray[np.float32]
     pronunciations: Pronunciations | None = None
     splice: Splice = unspliced
+    join: Join = unjoined
     text: TextBatches | None = None
     teacher: Teacher | None = None
 
@@ -108,10 +118,11 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
     splice = _splice(config, base, run, train, cache, tokenizer, pronunciations)
+    join = _join(config, tokenizer, pronunciations)
     text = _text(config, base, train, tokenizer) if config.loss.text else None
     noises = [cache[u.id] for u in noise]
     teacher = _teacher(base / data.teacher, train) if data.teacher else None
-    return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, pronunciations, splice, text, teacher)
+    return Corpus(tokenizer, examples, dev, cache, noises, mean, deviation, pronunciations, splice, join, text, teacher)
 
 
 def _teacher(folder: Path, train: Sequence[Utterance]) -> Teacher:
@@ -154,6 +165,30 @@ def _splice(
         return _example(made, len(found.frames), tokenizer, pronunciations), found.frames, found.parts
 
     return splice
+
+
+def _join(config: TrainConfig, tokenizer: Tokenizer, pronunciations: Pronunciations | None) -> Join:
+    augment = config.augment
+    longest = int(config.data.bucket_frames[-1] * min(augment.speeds))  # fits at any speed
+    if not augment.join_probability:
+        return unjoined
+    pause = round(augment.join_pause_ms * FRAMES_PER_SECOND / 1000)
+
+    def join(examples: Sequence[Example], rng: np.random.Generator) -> Sequence[Example]:
+        found: list[Example] = []
+        for row, pauses in runs([e.frames for e in examples], augment.join_probability, pause, longest, rng):
+            members = [examples[i] for i in row]
+            if not any(pauses) and len(row) == 1:
+                found.append(members[0])
+                continue
+            said = " ".join(filter(None, (e.utterance.transcript for e in members)))
+            frames = sum(e.frames for e in members) + sum(pauses)
+            made = _example(dataclasses.replace(members[0].utterance, text=said), frames, tokenizer, pronunciations)
+            joined = Joined(tuple(e.utterance.id for e in members), tuple(pauses))
+            found.append(dataclasses.replace(made, joined=joined))
+        return found
+
+    return join
 
 
 def heard_speakers(utterances: Sequence[Utterance], share: float) -> list[Utterance]:

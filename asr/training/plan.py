@@ -17,6 +17,8 @@ from asr.training.config import TrainConfig
 from asr.training.corpus import SILENCE, SYNTHETIC, Corpus
 from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
 
+_JOINING = 0, 1  # sets its generator apart from those of the plan and of batches
+
 log = logging.getLogger(__name__)
 
 
@@ -82,8 +84,9 @@ class TrainingBatches:
         real = [e for e in self.corpus.train if not e.utterance.speaker.startswith(SYNTHETIC)]
         while first < schedule.steps:
             examples, end = (self.corpus.train, turn) if first < turn else (real, schedule.steps)
+            rows = self.corpus.join(examples, np.random.default_rng((schedule.seed, number, *_JOINING)))
             plan = plan_epoch(
-                examples,
+                rows,
                 self.buckets,
                 seed=schedule.seed,
                 epoch=number,
@@ -94,7 +97,7 @@ class TrainingBatches:
                 kind = "" if examples is self.corpus.train else "real "
                 expected = f"enough {kind}utterances of one length for a batch of batch_frames"
                 raise ConfigError(f"expected {expected}, got {len(examples)} utterances")
-            yield Epoch(number, first, examples, plan)
+            yield Epoch(number, first, rows, plan)
             number, first = number + 1, first + len(plan)
 
     def _make(self, epoch: Epoch, index: int) -> dict[str, NDArray[Any]]:

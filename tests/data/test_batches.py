@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
 from data.cache import FeatureCache
+from data.joining import Joined
 from data.manifest import Utterance
 from data.splice import Part
 from data.teacher import Teacher
@@ -179,6 +180,28 @@ def test_batches_are_made_in_order_and_as_tensors() -> None:
     made = list(prefetched(lambda i: {"x": np.full((i, 2), i, np.int32)}, range(3, 8)))
     assert [batch["x"].numpy().tolist() for batch in made] == [[[i, i]] * i for i in range(3, 8)]
     assert list(prefetched(lambda i: {}, range(4, 4))) == []
+
+
+def test_joined_utterances_are_heard_behind_each_other_and_not_spliced() -> None:
+    """The pause before each is its quietest stretch; all are augmented as one recording."""
+    stored = {"a": np.arange(40, dtype=np.float32)[::-1, None], "b": np.full((30, 1), 7.0, np.float32)}
+    row = dataclasses.replace(example(78, name="a"), joined=Joined(("a", "b"), (5, 3)))
+    asked: list[tuple[int, float]] = []
+
+    def kept(frames: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
+        asked.append((len(frames), factor))
+        return frames
+
+    def splice(original: Example, rng: np.random.Generator) -> tuple[Example, np.ndarray, tuple[Part, ...]]:
+        raise AssertionError("expected no splices")
+
+    batch = PlannedBatch(BUCKETS[0], ((0, 1.1),))
+    found = assemble(batch, [row], stored.__getitem__, -1.0, np.random.default_rng(0), kept, splice)
+    expected = [*range(4, -1, -1), *range(39, -1, -1), *[7] * 33]
+    np.testing.assert_array_equal(found["frames"][0, :78, 0], expected)
+    assert found["frame_lengths"].tolist() == [78] and np.all(found["frames"][0, 78:] == -1.0)
+    assert found["pieces"][0, : len(row.pieces)].tolist() == list(row.pieces)
+    assert asked == [(78, 1.1)]
 
 
 def test_a_spliced_example_is_taken_where_its_labels_fit() -> None:

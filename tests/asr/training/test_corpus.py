@@ -140,6 +140,32 @@ def test_a_text_loss_without_text_files_is_an_error(make_config: Callable) -> No
         make_config(data={"texts": []}, loss={"text_first_steps": 0})
 
 
+def test_joined_examples_say_what_their_utterances_say(load: Callable[..., Corpus], base: Path) -> None:
+    """Labels of the texts behind each other, as many frames as are heard then; each utterance once an epoch."""
+    (base / "said.json").write_text(json.dumps(SAID))
+    augment = {"join_probability": 1.0 - 1e-9, "join_pause_ms": 50.0, "speeds": [1.0]}
+    found = load(augment=augment, pronunciations="said.json", phonemes=4, bucket_frames=[256])
+    texts = {e.utterance.id: e.utterance.transcript for e in found.train}
+    sizes = set()
+    for seed in range(8):
+        examples = found.join(found.train, np.random.default_rng(seed))
+        assert sorted(name for e in examples for name in (e.joined.sources if e.joined else (e.utterance.id,))) == [
+            "u0",
+            "u1",
+            "u2",
+        ]
+        for example in filter(lambda e: e.joined, examples):
+            text = " ".join(texts[name] for name in example.joined.sources)
+            assert list(example.characters) == list(characters(text))
+            assert found.tokenizer.decode(example.pieces) == text
+            assert len(example.phonemes) == len(text.replace(" ", ""))
+            heard = sum(len(found.features[name]) for name in example.joined.sources) + sum(example.joined.pauses)
+            assert example.frames == heard <= 256
+            sizes.add(len(example.joined.sources))
+    assert max(sizes) > 1
+    assert load().join(found.train, np.random.default_rng(0)) is found.train
+
+
 def test_some_examples_give_way_to_spliced_ones(load: Callable[..., Corpus], monkeypatch: pytest.MonkeyPatch) -> None:
     def spans(path: Path, folder: Path, utterances: list[Utterance], *rest: Any) -> dict[str, list[tuple[int, int]]]:
         assert folder.name == "aligner"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -187,3 +187,23 @@ def test_text_alone_comes_first(make_config: Callable) -> None:
 def test_text_first_needs_the_text_loss(make_config: Callable) -> None:
     with pytest.raises(ConfigError, match="expected a weight of the text loss above 0 with text_first_steps, got 0"):
         make_config(loss={"text": 0.0, "text_first_steps": 5})
+
+
+def test_joined_rows_are_the_same_wherever_a_run_goes_on(make_config: Callable) -> None:
+    """And others in each epoch."""
+    batches = batches_of(make_config, steps=30)
+    at = []
+
+    def join(examples: Sequence[Example], rng: np.random.Generator) -> list[Example]:
+        order = rng.permutation(len(examples))
+        at.append(tuple(order[:4]))
+        return [examples[i] for i in order]
+
+    batches = TrainingBatches(
+        batches.config, dataclasses.replace(batches.corpus, join=join), no_augmentation, devices=1
+    )
+    whole = [b["frames"] for b in batches.since(0)]
+    rest = [b["frames"] for b in batches.since(20)]
+    assert len(whole) == 30 and len(set(at)) == 3
+    for expected, found in zip(whole[20:], rest, strict=True):
+        np.testing.assert_array_equal(found, expected)
