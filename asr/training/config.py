@@ -80,8 +80,9 @@ class AugmentConfig:
         splice_probability: Share of utterances in whose place others of their speakers are spliced (`data.splice`).
         splice_words: Mean length of the runs of words that are spliced.
         splice_model: Model folder whose character head aligns the words, relative to the config file.
-        join_probability: Share of rows in which others follow the utterance, up to the longest of `bucket_frames`.
-        join_pause_ms: Longest pause before each of those.
+        join_probability: Share of rows that begin with a pause and in which others follow the utterance, up to a random
+            length, at most that of the longest bucket (`data.joining`); these are not spliced.
+        join_pause_ms: Longest pause before each utterance of those.
         frequency_masks: SpecAugment's masks over mel bins.
         frequency_width: Most bins of each.
         time_masks: SpecAugment's masks over time.
