@@ -47,7 +47,7 @@ def parse_chunk(value: str) -> int:
 
 
 ChunkOption = Annotated[
-    str, typer.Option("--chunk-ms", help='Audio per step: 160, 320, a multiple of 640, or "offline".')
+    str, typer.Option("--chunk-ms", help='Audio per step: 160, 320, a multiple of 640 up to 20480, or "offline".')
 ]
 
 EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What computes: docs/engines.md.")]
@@ -119,7 +119,9 @@ def evaluate(
     split: Annotated[list[str] | None, typer.Option("--split", help="Split to score; may be repeated.")] = None,
     chunk_ms: Annotated[
         list[str] | None,
-        typer.Option("--chunk-ms", help='Audio per step: 160, 320, a multiple of 640, or "offline"; default: 640.'),
+        typer.Option(
+            "--chunk-ms", help='Audio per step: 160, 320, a multiple of 640 up to 20480, or "offline"; default: 640.'
+        ),
     ] = None,
     format: Annotated[Format, typer.Option(help="text or json.")] = Format.text,
     model: ModelOption = None,
@@ -148,7 +150,9 @@ def evaluate(
     every: Annotated[int, typer.Option(min=1, help="With --report: only every so many utterances.")] = 1,
     engine: EngineOption = EngineKind.xla,
 ) -> None:
-    """Word error rate on a manifest, by split and by speaker; with --report, everything that a model card tells."""
+    """Word error rate on a manifest, by split (as JSON by speaker, too); with --report, all that a model card tells."""
+    if format not in (Format.text, Format.json):
+        raise typer.BadParameter(f"--format: expected text or json, got {format.value}")
     chunks = [parse_chunk(value) for value in chunk_ms or ()]
     if report is not None:
         if texts is not None or lm_weight is not None or ilm_weight is not None or engine is not EngineKind.xla:
@@ -205,11 +209,15 @@ def errors(
     speakers: dict[str, str] = {}
     known: Counter[str] = Counter()
     if manifest is not None:
+        from asr.errors import AsrError
         from data.manifest import read_manifest
+        from data.text import normalise
 
         utterances = read_manifest(manifest, check_audio=False)
         speakers = {u.id: u.speaker for u in utterances}
-        known.update(word for u in utterances if u.split == train and u.text for word in u.text.split())
+        known.update(word for u in utterances if u.split == train and u.text for word in normalise(u.text).split())
+        if not known:
+            raise AsrError(f"{manifest}: no utterance of split {train!r} has a text")
     print("\n".join(describe(count_errors(read_texts(texts)), speakers, known, most)))
 
 

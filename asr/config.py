@@ -1,6 +1,7 @@
 """Configuration: frozen dataclasses, checked when made, read from TOML; an unknown key is an error."""
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -35,6 +36,12 @@ def _positive(config: Any, *names: str) -> None:
     for name in names:
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name}: expected a number above 0, got {getattr(config, name)}")
+
+
+def _not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 0:
+            raise ConfigError(f"{name}: expected 0 or more, got {getattr(config, name)}")
 
 
 def _fraction(config: Any, *names: str) -> None:
@@ -114,9 +121,7 @@ class ModelConfig:
         """Checks the ranges."""
         may_be_none = ("lookahead_frames", "phonemes")
         _positive(self, *(f.name for f in dataclasses.fields(self) if f.type is int and f.name not in may_be_none))
-        for name in may_be_none:
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        _not_negative(self, *may_be_none)
         _fraction(self, "dropout", "drop_path", "label_dropout", "label_noise")
         if self.dim % (2 * self.heads):
             raise ConfigError(f"dim: expected a multiple of 2 x heads = {2 * self.heads}, got {self.dim}")
@@ -167,6 +172,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    if hint is float and not math.isfinite(value):
+        raise ConfigError(f"{where}: expected a finite number, got {value}")
     return value
 
 

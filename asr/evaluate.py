@@ -15,7 +15,7 @@ from asr.streaming.batch import recognise_all
 from asr.streaming.recognizer import Recognizer
 from data.audio import Samples, load_audio
 from data.manifest import Utterance
-from data.text import normalise
+from data.text import TextError, normalise
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Evaluation:
 
     Attributes:
         errors: Over all utterances.
-        speakers: By speaker.
+        speakers: By speaker, those whose references have words.
         utterances: Number of utterances.
         audio_seconds: Their length.
         compute_seconds: Wall-clock time of recognition: features, encoder, decoding; audio decoding not counted.
@@ -109,12 +109,16 @@ def evaluate(
         load: Gives an utterance's samples; its time does not count.
 
     Raises:
-        AsrError: if no utterance has a reference.
+        AsrError: before anything is recognised, if no utterance has a reference with a word, or one a letter that has
+            no reading, naming it.
         ValueError: naming an audio file that cannot be read: a score over fewer files would not be comparable.
     """
     scored = [u for u in utterances if u.text]
     if not scored:
         raise AsrError("expected utterances with a reference text, got none")
+    references = {u.id: _normalised(u) for u in scored}
+    if not any(references.values()):
+        raise AsrError("expected references with words, got none")
     by_id = {u.id: u for u in scored}
     audio_seconds = loading = 0.0
 
@@ -143,7 +147,15 @@ def evaluate(
     texts = tuple((u.id, u.transcript, hypotheses[u.id]) for u in scored)
     speakers = {}
     for speaker in sorted({u.speaker for u in scored}):
-        rows = [t for t in texts if by_id[t[0]].speaker == speaker]
-        speakers[speaker] = word_errors([r for _, r, _ in rows], [h for _, _, h in rows])
+        rows = [key for key in hypotheses if by_id[key].speaker == speaker]
+        if any(references[key] for key in rows):  # a rate over no words is none
+            speakers[speaker] = word_errors([references[key] for key in rows], [hypotheses[key] for key in rows])
     errors = word_errors([r for _, r, _ in texts], [h for _, _, h in texts])
     return Evaluation(errors, speakers, len(texts), audio_seconds, compute, texts)
+
+
+def _normalised(utterance: Utterance) -> str:
+    try:
+        return normalise(utterance.transcript)
+    except TextError as error:
+        raise AsrError(f"{utterance.id}: {error}") from error

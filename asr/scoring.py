@@ -52,6 +52,8 @@ def score_manifest(
             raise AsrError(f"{manifest}: no utterance of split {name!r} has a reference text")
     if not names:
         raise AsrError(f"{manifest}: expected utterances with reference texts, found none")
+    if texts is not None and not texts.parent.is_dir():
+        raise AsrError(f"{texts}: expected a file in a folder that is there, {texts.parent} is not")
     recognizer = Recognizer(
         model, chunk_ms, streams=batch, beam=beam, lm_weight=lm_weight, ilm_weight=ilm_weight, engine=engine
     )

@@ -76,20 +76,26 @@ def train_tokenizer(sentences: Iterable[str], vocabulary: int) -> Tokenizer:
     Args:
         sentences: Normalised texts.
         vocabulary: V, the unknown symbol (never used: every character is covered) included.
+
+    Raises:
+        AsrError: if the texts have not as many different pieces.
     """
     buffer = _Buffer()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=buffer,
-        vocab_size=vocabulary,
-        model_type="bpe",
-        character_coverage=1.0,
-        normalization_rule_name="identity",
-        bos_id=-1,
-        eos_id=-1,
-        pad_id=-1,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=buffer,
+            vocab_size=vocabulary,
+            model_type="bpe",
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise AsrError(f"vocabulary: expected as many pieces as the texts have, got {vocabulary}: {error}") from error
     return Tokenizer(bytes(buffer.data))
 
 

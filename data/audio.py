@@ -7,6 +7,7 @@ it merely estimates unless the file's first frame tells it.
 import os
 from fractions import Fraction
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,18 @@ def load_audio(path: str | os.PathLike[str]) -> Samples:
     if not np.isfinite(channels).all():
         raise AudioError(f"{path}: expected finite samples, got NaN or infinity")
     return to_mono_16k(channels, rate)
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """Files of a folder, in the order of their names; hidden ones are left out.
+
+    Raises:
+        AudioError: if the folder is not there, or has none.
+    """
+    found = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")) if folder.is_dir() else []
+    if not found:
+        raise AudioError(f"{folder}: expected a folder of recordings, found none")
+    return found
 
 
 def to_mono_16k(channels: NDArray[np.float32], rate: int) -> Samples:

@@ -20,6 +20,7 @@ from asr.model_folder import save_word_rule
 from asr.streaming.recognizer import Recognizer
 from data.audio import load_audio
 from data.manifest import read_manifest
+from data.text import normalise
 
 FEWEST = 100  # words that a fit needs
 ROUND_MS = 10
@@ -42,16 +43,20 @@ def calibrate(
         model: Model folder, whose config.json is changed.
         chunk_ms: Audio per step.
         batch: Utterances at a time.
-        every: Only every so many utterances; the others tell how well it went.
+        every: Only every so many utterances; the others can tell how well it went (`asr evaluate`).
         beam: Of the search whose rule it is, the phonetic one's or the others'; None: the model's.
 
     Returns:
         The rule, and the calibration error on the same recordings before and after.
 
     Raises:
-        AsrError: if there are too few words, or pocketsphinx is not installed.
+        AsrError: if a split has no transcripts, there are too few words, or pocketsphinx is not installed.
     """
-    utterances = [u for u in read_manifest(manifest, splits=splits) if u.text][::every]
+    utterances = [u for u in read_manifest(manifest, splits=splits) if u.text]
+    for split in splits:
+        if not any(u.split == split for u in utterances):
+            raise AsrError(f"{manifest}: no utterance of split {split!r} has a reference text")
+    utterances = utterances[::every]
     recognizer = Recognizer(model, chunk_ms, streams=batch, beam=beam)
     aligner, measures = Aligner(), WordMeasures()
     transducer = recognizer.transducer
@@ -60,7 +65,7 @@ def calibrate(
         bar = bars.add_task("listening", total=len(utterances))
         for heard in listen(recognizer, utterances, progress=lambda done, total: bars.update(bar, completed=done)):
             utterance = heard.utterance
-            measures.add(heard, aligner.align(load_audio(utterance.audio), utterance.transcript.split()))
+            measures.add(heard, aligner.align(load_audio(utterance.audio), normalise(utterance.transcript).split()))
     rule = fitted(measures)
     save_word_rule(model, rule, isinstance(recognizer.engine.search, PhonemeSearch))
     raw, right = np.array(measures.confidences), np.array(measures.right)
@@ -80,7 +85,8 @@ def fitted(measures: WordMeasures) -> WordRule:
         AsrError: if there are too few words.
     """
     if len(measures.starts_ms) < FEWEST or len(measures.confidences) < FEWEST:
-        raise AsrError(f"expected {FEWEST} recognised words or more, got {len(measures.starts_ms)}")
+        found = f"{len(measures.confidences)} recognised, {len(measures.starts_ms)} of them right and aligned"
+        raise AsrError(f"expected {FEWEST} words or more that were recognised right and can be aligned, got {found}")
     lags = [
         min(MAX_LAG_MS, max(-MAX_LAG_MS, ROUND_MS * round(float(np.median(values)) / ROUND_MS)))
         for values in (measures.starts_ms, measures.ends_ms)

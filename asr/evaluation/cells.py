@@ -90,12 +90,26 @@ class Finished:
         return self._folder / f"{name}.json"
 
 
-def subject_of(model: Path, utterances: Sequence[Utterance], settings: Sequence[Any]) -> str:
-    """A fingerprint of a model folder's files, of what is recognised, and of further settings."""
+def subject_of(model: Path, utterances: Sequence[Utterance], noises: Sequence[Path], settings: Sequence[Any]) -> str:
+    """A fingerprint of a model folder's files, of what is recognised, of recordings of noise and of further settings.
+
+    Of recordings it has size and time of the last change, not what is in them: a corpus is too much to read each time.
+    """
     digest = hashlib.sha256()
     for path in sorted(p for p in model.iterdir() if p.is_file() and p.suffix in (".npz", ".json", ".model")):
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     for utterance in utterances:
-        digest.update(f"{utterance.id}\t{utterance.text}\n".encode())
+        said = utterance.id, utterance.speaker, utterance.text
+        digest.update(repr((*said, _stamp(Path(utterance.audio)))).encode())
+    for path in noises:
+        digest.update(repr((path.name, _stamp(path))).encode())
     digest.update(repr(list(settings)).encode())
     return digest.hexdigest()[:16]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:  # whoever opens it says so
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -6,12 +6,10 @@ utterance's id.
 
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.errors import AsrError
 from data.audio import load_audio
 from data.augment import add_noise, speed, telephone
 from data.codec import mp3
@@ -24,18 +22,6 @@ Condition = Callable[[str, Samples], Samples]
 SNRS_DB = (20, 10, 5)
 MP3_BIT_RATE = 32_000
 LONG_SECONDS = 600  # of a recording that utterances are joined to
-
-
-def read_noises(folder: Path) -> list[Samples]:
-    """Recordings of noise, in the order of their names.
-
-    Raises:
-        AsrError: if the folder has none.
-    """
-    paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    if not paths:
-        raise AsrError(f"{folder}: expected recordings of noise, found none")
-    return [load_audio(path) for path in paths]
 
 
 def spoilt(noises: Sequence[Samples] = ()) -> dict[str, Condition]:

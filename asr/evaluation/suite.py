@@ -15,14 +15,15 @@ from asr.errors import AsrError
 from asr.evaluate import Evaluation, evaluate
 from asr.evaluation.alignment import Aligner
 from asr.evaluation.cells import CLEAN, JOINED, WORDS, Cell, Finished, plan, subject_of
-from asr.evaluation.conditions import Condition, joined, joined_samples, joined_utterance, read_noises, spoilt
+from asr.evaluation.conditions import Condition, joined, joined_samples, joined_utterance, spoilt
 from asr.evaluation.listening import listen
 from asr.evaluation.report import chunk_name, decoder_name, tables
 from asr.evaluation.word_measures import WordMeasures
 from asr.language.phonetic import can_search_phonemes
 from asr.model_folder import bundled_model
+from asr.streaming.engine import chunk_frames
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
-from data.audio import Samples, load_audio
+from data.audio import Samples, load_audio, recordings_in
 from data.manifest import Utterance, read_manifest
 from data.text import normalise
 
@@ -71,6 +72,8 @@ class SuiteConfig:
             raise AsrError("report: expected a chunk size or more, got none")
         if self.every < 1:
             raise AsrError(f"every: expected 1 or more, got {self.every}")
+        for chunk_ms in self.chunks:
+            chunk_frames(chunk_ms)
 
 
 def run_suite(config: SuiteConfig, make: Callable[[int, int], Recognizer] | None = None) -> dict[str, Any]:
@@ -89,14 +92,17 @@ def run_suite(config: SuiteConfig, make: Callable[[int, int], Recognizer] | None
     """
     by_split = _utterances(config)
     splits = list(config.splits) or sorted(by_split)
-    conditions: dict[str, Condition] = spoilt(read_noises(config.noise) if config.noise else ())
+    noises = recordings_in(config.noise) if config.noise else []
+    conditions: dict[str, Condition] = spoilt([load_audio(path) for path in noises])
     model = config.model or bundled_model()
     everything = [u for split in splits for u in by_split[split]]
-    subject = subject_of(model, everything, [config.every, config.noise and config.noise.name])
+    subject = subject_of(model, everything, noises, [config.every])
     finished = Finished(config.output / "cells", subject)
     at = CONDITION_CHUNK_MS if CONDITION_CHUNK_MS in config.chunks else config.chunks[0]
     words = [WORDS] if config.words or (config.words is None and find_spec("pocketsphinx")) else []
     beams = config.beams or (*BEAMS, *([PHONETIC] if can_search_phonemes(model) else []))
+    if PHONETIC in beams and not can_search_phonemes(model):  # before the other cells are computed
+        raise AsrError(f"beam: expected a model with a lexicon for 0, the phonetic search; {model} has none")
     cells = list(plan(splits, config.chunks, beams, [*conditions, JOINED, *words], at))
     if make is None:
 

@@ -1,5 +1,6 @@
 """Word spans of training utterances by forced alignment with a model's character head."""
 
+import hashlib
 import itertools
 import json
 import logging
@@ -90,13 +91,21 @@ def kept_spans(
     features: FeatureCache,
     fill: float,
 ) -> dict[str, list[Span]]:
-    """As `aligned`; a file keeps them, so that a run that goes on splices what it spliced before."""
-    if not path.exists():
+    """As `aligned`; a file keeps them, so that a run that goes on splices what it spliced before.
+
+    With another model, other recordings or other transcripts they are aligned anew.
+    """
+    digest = hashlib.sha256((folder / "weights.npz").read_bytes())
+    for utterance in utterances:
+        digest.update(repr((utterance.id, utterance.text, features.spans[utterance.id][1])).encode())
+    subject = digest.hexdigest()
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if kept.get("subject") != subject:
+        kept = {"subject": subject, "spans": aligned(folder, utterances, features, fill)}
         partial = path.with_suffix(".tmp")
-        partial.write_text(json.dumps(aligned(folder, utterances, features, fill)), encoding="utf-8")
+        partial.write_text(json.dumps(kept), encoding="utf-8")
         partial.replace(path)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {name: [(start, end) for start, end in spans] for name, spans in found.items()}
+    return {name: [(start, end) for start, end in spans] for name, spans in kept["spans"].items()}
 
 
 def aligned(

@@ -1,9 +1,10 @@
 """Configuration of a training run, read from TOML by `asr train`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-from asr.config import ModelConfig, _fraction, _positive
+from asr.config import ModelConfig, _fraction, _not_negative, _positive
 from asr.errors import ConfigError
+from asr.features import MEL_BINS
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class DataConfig:
         train: Splits to train on.
         speaker_share: Share of the training speakers that are heard, for learning curves: a smaller share is part of a
             larger one.
-        dev: Splits whose WER is logged; the first decides which checkpoint is best.
+        dev: Splits whose WER is logged.
         cache: Folder of the feature cache, relative to the run's folder.
         encoded: Folder of the frames of an encoder that is not trained, computed once and without augmentation,
             relative to the run's folder; empty: they are computed anew in every step.
@@ -59,8 +60,9 @@ class DataConfig:
             raise ConfigError(f"speaker_share: expected more than 0 and at most 1, got {self.speaker_share}")
         if not self.train or not self.bucket_frames:
             raise ConfigError("data: expected at least one training split and one bucket")
-        if any(t % 64 for t in self.bucket_frames):
-            raise ConfigError(f"bucket_frames: expected multiples of 64, got {list(self.bucket_frames)}")
+        lengths = list(self.bucket_frames)
+        if any(t <= 0 or t % 64 for t in lengths) or lengths != sorted(set(lengths)):
+            raise ConfigError(f"bucket_frames: expected multiples of 64 that grow, got {lengths}")
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,9 @@ class AugmentConfig:
         """Checks the ranges."""
         chances = "noise_probability", "reverb_probability", "splice_probability", "join_probability"
         _fraction(self, "warp", *chances, "time_fraction")
+        _not_negative(self, "gain_db", "frequency_masks", "frequency_width", "time_masks")
+        if self.frequency_width > MEL_BINS:
+            raise ConfigError(f"frequency_width: expected at most {MEL_BINS} bins, got {self.frequency_width}")
         if not 0.0 <= self.join_pause_ms <= 10_000.0:
             raise ConfigError(f"join_pause_ms: expected a number from 0 to 10000, got {self.join_pause_ms}")
         if not 0.0 <= self.equalise_db <= 20.0:
@@ -183,7 +188,8 @@ class LossConfig:
     delay_penalty_after: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the objective's name."""
+        """Checks the objective's name and the weights."""
+        _not_negative(self, *(f.name for f in fields(self) if f.name != "objective"))
         if self.objective not in ("full_sum", "viterbi"):
             raise ConfigError(f'objective: expected "full_sum" or "viterbi", got {self.objective!r}')
 
@@ -254,12 +260,20 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        _positive(self, "steps", "peak_rate", "clip", "checkpoint_steps", "evaluate_steps", "log_steps")
+        _positive(self, "steps", "parts", "peak_rate", "clip", "kept_checkpoints")
+        _positive(self, "checkpoint_steps", "evaluate_steps", "log_steps")
+        _not_negative(
+            self, "final_rate", "warmup_steps", "weight_decay", "short_first_epochs", "real_only_steps", "seed"
+        )
         _fraction(self, "ema")
         if self.optimiser not in ("adamw", "muon"):
             raise ConfigError(f'optimiser: expected "adamw" or "muon", got {self.optimiser!r}')
         if len(self.chunks) != len(self.chunk_weights):
             raise ConfigError(f"chunk_weights: expected {len(self.chunks)} numbers, got {len(self.chunk_weights)}")
+        if not self.chunks or min(self.chunks) < 0:
+            raise ConfigError(f"chunks: expected numbers of frames, 0 for all, got {list(self.chunks)}")
+        if min(self.chunk_weights) < 0 or not sum(self.chunk_weights):
+            raise ConfigError(f"chunk_weights: expected numbers from 0, one above, got {list(self.chunk_weights)}")
 
 
 @dataclass(frozen=True)

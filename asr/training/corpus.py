@@ -19,8 +19,8 @@ from asr.training.alignment import kept_spans
 from asr.training.config import TrainConfig
 from asr.training.pronunciations import Pronunciations, read_pronunciations
 from asr.training.text import TextBatches, sentences
-from data.audio import load_audio
-from data.batches import Example, Splice, unspliced
+from data.audio import load_audio, recordings_in
+from data.batches import Example, Splice, make_buckets, too_long, unspliced
 from data.cache import FeatureCache, build_cache
 from data.joining import Joined, runs
 from data.manifest import Utterance, read_manifest
@@ -96,11 +96,11 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
     data = config.data
     splits = list(dict.fromkeys([*data.train, *data.dev]))
     utterances = read_manifest(base / data.manifest, splits=splits)
-    by_split = {s: [u for u in utterances if u.split == s] for s in splits}
+    by_split = {s: [u for u in utterances if u.split == s and u.text] for s in splits}
     for split, found in by_split.items():
         if not found:
-            raise ConfigError(f"{data.manifest}: expected utterances of split {split!r}, found none")
-    train = [u for s in data.train for u in by_split[s] if u.text]
+            raise ConfigError(f"{data.manifest}: expected utterances of split {split!r} with a text, found none")
+    train = [u for s in data.train for u in by_split[s]]
     tokenizer = _tokenizer(config, base, train)
     train = heard_speakers(train, data.speaker_share)
     pronunciations = _pronunciations(config, base, [*train, *(u for s in data.dev for u in by_split[s])])
@@ -169,13 +169,16 @@ def _splice(
 
 def _join(config: TrainConfig, tokenizer: Tokenizer, pronunciations: Pronunciations | None) -> Join:
     augment = config.augment
-    longest = int(config.data.bucket_frames[-1] * min(augment.speeds))  # fits at any speed
     if not augment.join_probability:
         return unjoined
+    buckets = make_buckets(config.data.bucket_frames, config.data.batch_frames)
+    longest = int(config.data.bucket_frames[-1] * min(augment.speeds))  # fits at any speed
     pause = round(augment.join_pause_ms * FRAMES_PER_SECOND / 1000)
 
     def join(examples: Sequence[Example], rng: np.random.Generator) -> Sequence[Example]:
-        found: list[Example] = []
+        found = too_long(examples, buckets, augment.speeds)  # one in a row would take its neighbours out with it
+        left_out = {id(e) for e in found}
+        examples = [e for e in examples if id(e) not in left_out]
         for row, pauses in runs([e.frames for e in examples], augment.join_probability, pause, longest, rng):
             members = [examples[i] for i in row]
             if not any(pauses) and len(row) == 1:
@@ -185,7 +188,9 @@ def _join(config: TrainConfig, tokenizer: Tokenizer, pronunciations: Pronunciati
             frames = sum(e.frames for e in members) + sum(pauses)
             made = _example(dataclasses.replace(members[0].utterance, text=said), frames, tokenizer, pronunciations)
             joined = Joined(tuple(e.utterance.id for e in members), tuple(pauses))
-            found.append(dataclasses.replace(made, joined=joined))
+            made = dataclasses.replace(made, joined=joined)
+            # So many labels for its length may fit no bucket.
+            found += members if too_long([made], buckets, augment.speeds) else [made]
         return found
 
     return join
@@ -255,8 +260,7 @@ def _log_progress(done: int, total: int) -> None:
 
 
 def _noise_utterances(folder: Path) -> list[Utterance]:
-    paths = sorted(p for p in folder.iterdir() if p.is_file())
-    return [Utterance(f"noise/{p.stem}", str(p), 1.0, "noise", "", "noise") for p in paths]
+    return [Utterance(f"noise/{p.name}", str(p), 1.0, "noise", "", "noise") for p in recordings_in(folder)]
 
 
 def _tokenizer(config: TrainConfig, base: Path, train: Sequence[Utterance]) -> Tokenizer:

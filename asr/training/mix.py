@@ -13,7 +13,7 @@ import numpy as np
 
 from asr.config import ModelConfig
 from asr.errors import CheckpointError
-from asr.model_folder import read_config, save_model
+from asr.model_folder import read_config, save_model, write_whole
 from asr.tokenizer import read_tokenizer
 from asr.training.checkpoint import load_arrays
 
@@ -29,7 +29,7 @@ def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], f
     """Writes the mean of several models as a model folder.
 
     Args:
-        folders: Model folders; configuration, tokenizer and everything else are the first's.
+        folders: Model folders; configuration, tokenizer, the files of words and their notice are the first's.
         output: Model folder; made if missing.
         shares: Of each model; they are scaled to sum to one.
         first_only: Parts that are taken from the first model alone: beginnings of the weights' paths, as "joint".
@@ -65,8 +65,16 @@ def mix_models(folders: Sequence[Path], output: Path, shares: Sequence[float], f
             if path not in weights or weights[path].shape != mixed[path].shape:
                 raise CheckpointError(f"{folder}: expected {path} of shape {mixed[path].shape}, as {folders[0]} has it")
             mixed[path] += (weights[path] - mixed[path]) * (share / total)
-    about["mixed"] = {str(folder.name): share for folder, share in zip(folders, shares, strict=True)}
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    about["mixed"] = dict(zip(names, shares, strict=True))
     save_model(output, config, tokenizer, mixed, about | {"name": output.name})
+    if output.resolve() == folders[0].resolve():
+        return
+    for file in sorted(folders[0].iterdir()):  # the model decodes with them
+        if file.name == "NOTICE" or (file.suffix == ".npz" and file.name != "weights.npz"):
+            write_whole(output / file.name, file.read_bytes())
 
 
 def _check_alike(

@@ -1,5 +1,6 @@
 """Word errors: counted after normalising both sides, by speaker; no score over less than was asked for."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import soundfile
 
 from asr.errors import AsrError
 from asr.evaluate import WordErrors, evaluate, word_errors
+from asr.scoring import score_manifest
 from asr.streaming.recognizer import Recognizer
-from data.manifest import Utterance
+from data.manifest import Utterance, write_manifest
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,33 @@ def test_a_recording_that_cannot_be_read_is_an_error(
         evaluate(recognizer, utterances)
     soundfile.write(utterances[1].audio, np.zeros(16_000), 16_000)
     assert evaluate(recognizer, utterances).utterances == 3
+
+
+def test_a_speaker_whose_references_have_no_words_has_no_rate(
+    recogniser: Callable[..., Recognizer], utterances: list[Utterance]
+) -> None:
+    """What was heard of it counts as inserted all the same."""
+    laughs = dataclasses.replace(utterances[0], id="laughs", speaker="c", text="...")
+    found = evaluate(recogniser(640, 3), [*utterances, laughs])
+    assert found.utterances == 4 and found.speakers.keys() == {"a", "b"}
+    said = len(found.texts[3][2].split())
+    assert found.errors.insertions == said + sum(errors.insertions for errors in found.speakers.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("...", "expected references with words, got none"), ("при", "u0: expected letters a to z")]
+)
+def test_references_are_read_before_anything_is_recognised(
+    utterances: list[Utterance], text: str, message: str
+) -> None:
+    with pytest.raises(AsrError, match=message):
+        evaluate(None, [dataclasses.replace(utterances[0], text=text)])  # type: ignore[arg-type]  # none is asked
+
+
+def test_a_place_for_the_texts_is_looked_for_first(utterances: list[Utterance], tmp_path: Path) -> None:
+    write_manifest(tmp_path / "manifest.jsonl", utterances)
+    with pytest.raises(AsrError, match=r"expected a file in a folder that is there, .*gone is not"):
+        score_manifest(tmp_path / "manifest.jsonl", None, 640, tmp_path, 1, tmp_path / "gone" / "texts.jsonl")
 
 
 def test_references_are_needed(recogniser: Callable[..., Recognizer]) -> None:

@@ -52,6 +52,12 @@ def test_same_sentences_give_the_same_model(tokenizer: Tokenizer) -> None:
     assert train_tokenizer(SENTENCES * 3, 60).texts == tokenizer.texts
 
 
+@pytest.mark.parametrize("sentences", [[], ["ab ba"]])
+def test_too_few_texts_are_an_error(sentences: list[str]) -> None:
+    with pytest.raises(AsrError, match="vocabulary: expected as many pieces as the texts have, got 60"):
+        train_tokenizer(sentences, 60)
+
+
 def test_model_comes_back_from_its_file(tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(tokenizer.model)
     assert read_tokenizer(tmp_path / "tokenizer.model").texts == tokenizer.texts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from data.audio import AudioError, audio_seconds, load_audio
+from data.audio import AudioError, audio_seconds, load_audio, recordings_in
 
 
 def tone(rate: int, seconds: float = 0.5, hz: float = 440.0) -> np.ndarray:
@@ -25,6 +25,15 @@ def test_any_rate_and_depth(tmp_path: Path, rate: int, name: str, subtype: str) 
     assert samples.shape == (8000,)
     np.testing.assert_allclose(samples[400:-400], tone(16_000)[400:-400], atol=1e-3)
     assert audio_seconds(tmp_path / name) == pytest.approx(0.5)
+
+
+def test_recordings_of_a_folder_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for missing in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(AudioError, match="expected a folder of recordings, found none"):
+            recordings_in(missing)
+    for name in ("b.wav", "a.wav", ".hidden"):
+        (tmp_path / name).touch()
+    assert [path.name for path in recordings_in(tmp_path)] == ["a.wav", "b.wav"]
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:

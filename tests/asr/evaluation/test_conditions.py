@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.errors import AsrError
-from asr.evaluation.conditions import SNRS_DB, joined, joined_samples, joined_utterance, read_noises, spoilt
+from asr.evaluation.conditions import SNRS_DB, joined, joined_samples, joined_utterance, spoilt
 from data.manifest import Utterance
 
 
@@ -41,14 +40,6 @@ def test_noise_has_the_ratio_of_its_name_and_another_place_for_each_utterance(no
 
 def test_without_noises_there_are_no_conditions_with_noise() -> None:
     assert not [name for name in spoilt() if "noise" in name]
-
-
-def test_noises_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
-    with pytest.raises(AsrError, match="expected recordings of noise, found none"):
-        read_noises(tmp_path)
-    for name, level in (("b.wav", 0.5), ("a.wav", 0.25)):
-        soundfile.write(tmp_path / name, np.full(100, level), 16_000)
-    assert [noise[0] for noise in read_noises(tmp_path)] == [0.25, 0.5]
 
 
 def test_utterances_are_joined_in_order(tmp_path: Path, make_audio: Callable) -> None:

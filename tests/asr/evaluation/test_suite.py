@@ -12,12 +12,16 @@ import soundfile
 
 from asr.engine_kind import PHONETIC
 from asr.errors import AsrError
+from asr.evaluation import suite
+from asr.evaluation.alignment import Said
 from asr.evaluation.cells import CLEAN, JOINED, WORDS, Cell, Finished, plan
 from asr.evaluation.report import tables
-from asr.evaluation.suite import SuiteConfig, run_suite
+from asr.evaluation.suite import TAIL_MS, SuiteConfig, run_suite
 from asr.model_folder import bundled_model
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
-from data.manifest import Utterance, write_manifest
+from data.manifest import Utterance, read_manifest, write_manifest
+
+SILENCE = np.zeros(TAIL_MS * 16, np.float32)
 
 
 @pytest.fixture
@@ -102,6 +106,16 @@ def test_fewer_utterances_are_another_subject(config: SuiteConfig, recogniser: C
     assert [c["utterances"] for c in part["cells"][:2]] == [2, 1]
 
 
+def test_other_recordings_of_the_same_names_are_another_subject(
+    config: SuiteConfig, recogniser: Callable[..., Recognizer]
+) -> None:
+    subjects = [run_suite(config, Counting(recogniser))["subject"]]
+    for path, seconds in ((config.manifest.parent / "0.wav", 1.3), (config.noise / "hum.wav", 0.7)):
+        soundfile.write(path, np.cos(np.arange(round(16_000 * seconds)) / 7), 16_000)
+        subjects.append(run_suite(config, Counting(recogniser))["subject"])
+    assert len(set(subjects)) == 3
+
+
 @pytest.mark.parametrize(("phonetic", "beams"), [(False, [1, 16]), (True, [1, 16, PHONETIC])])
 def test_without_a_choice_every_decoder_that_the_model_has_is_reported(
     config: SuiteConfig,
@@ -122,6 +136,8 @@ def test_without_a_choice_every_decoder_that_the_model_has_is_reported(
         ({"splits": ("dev", "gone")}, "no utterance of split 'gone' has a reference text"),
         ({"every": 0}, "every: expected 1 or more, got 0"),
         ({"chunks": ()}, "expected a chunk size or more, got none"),
+        ({"chunks": (640, 500)}, "chunk_ms: expected 160, 320 or a multiple of 640 up to 20480, got 500"),
+        ({"beams": (1, PHONETIC)}, "beam: expected a model with a lexicon for 0, the phonetic search; .* has none"),
     ],
 )
 def test_what_cannot_be_reported_is_said(config: SuiteConfig, change: dict[str, Any], message: str) -> None:
@@ -130,11 +146,27 @@ def test_what_cannot_be_reported_is_said(config: SuiteConfig, change: dict[str, 
 
 
 def test_words_are_measured_where_they_can_be_aligned(
-    config: SuiteConfig, recogniser: Callable[..., Recognizer]
+    config: SuiteConfig, recogniser: Callable[..., Recognizer], make_audio: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of three utterances two are transcribed as they are recognised, and one of these cannot be aligned."""
+    recognizer = recogniser(640)
+    texts = [recognizer.transcribe(np.append(make_audio(1.3 + i / 4, i), SILENCE)).text for i in range(2)]
+    utterances = read_manifest(config.manifest)
+    made = [dataclasses.replace(u, text=text) for u, text in zip(utterances, texts, strict=False)]
+    write_manifest(config.manifest, [*made, *utterances[2:]])
+    counts = [len(text.split()) for text in texts]
+    assert all(counts)
+    known = texts[0].split()
+
+    class Aligning:
+        def align(self, samples: np.ndarray, words: list[str]) -> list[Said] | None:
+            return [Said(word, 100 * i, 100 * i + 100) for i, word in enumerate(words)] if words == known else None
+
+    monkeypatch.setattr(suite, "Aligner", Aligning)
     report = run_suite(dataclasses.replace(config, words=True), Counting(recogniser))
     (found,) = [c for c in report["cells"] if c["condition"] == WORDS]
-    assert 0 <= found["calibration_error"] <= 1 and found["words_cut"] <= found["endpoints"]
+    assert found["aligned_words"] == found["matched_words"] == counts[0]
+    assert found["right"] > 0 and found["start_error_ms"]["median"] is not None
     assert "## Words" in (config.output / "report.md").read_text()
 
 

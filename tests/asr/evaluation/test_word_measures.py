@@ -94,7 +94,10 @@ def test_the_rule_takes_lags_away_and_makes_confidences_true() -> None:
     assert (rule.start_lag_ms, rule.end_lag_ms) == (140, 70)
     after = np.array([rule.confidence(c) for c in confidences])
     assert calibration_error(after, right) < 0.03 < calibration_error(confidences, right)
-    with pytest.raises(AsrError, match="expected 100 recognised words or more, got 0"):
+    with pytest.raises(
+        AsrError,
+        match="expected 100 words or more that were recognised right and can be aligned, got 0 recognised, 0 of",
+    ):
         fitted(WordMeasures())
 
 

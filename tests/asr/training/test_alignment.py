@@ -72,13 +72,31 @@ def test_spans_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         return {"u": [(0, 24), (24, 50)]}
 
     monkeypatch.setattr(alignment, "aligned", aligned)
+    (tmp_path / "weights.npz").write_bytes(b"weights")
     features = FeatureCache(np.zeros((50, 80), np.float16), {"u": (0, 50)})
     utterances = [Utterance("u", "u.wav", 0.5, "ann", "ab cd", "train")]
     for _ in range(2):
         found = kept_spans(tmp_path / "spans.json", tmp_path, utterances, features, 0.0)
         assert found == {"u": [(0, 24), (24, 50)]}
     assert len(calls) == 1
-    assert json.loads((tmp_path / "spans.json").read_text()) == {"u": [[0, 24], [24, 50]]}
+    assert json.loads((tmp_path / "spans.json").read_text())["spans"] == {"u": [[0, 24], [24, 50]]}
+
+
+@pytest.mark.parametrize("change", ["text", "length", "model"])
+def test_spans_of_something_else_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    made = iter([{"u": [(0, 50)]}, {"u": [(0, 7)]}])
+    monkeypatch.setattr(alignment, "aligned", lambda *arguments: next(made))
+    model, kept = tmp_path / "weights.npz", tmp_path / "spans.json"
+    model.write_bytes(b"weights")
+
+    def spans(text: str, frames: int) -> dict[str, list[tuple[int, int]]]:
+        features = FeatureCache(np.zeros((60, 80), np.float16), {"u": (0, frames)})
+        return kept_spans(kept, tmp_path, [Utterance("u", "u.wav", 0.5, "ann", text, "train")], features, 0.0)
+
+    assert spans("ab", 50) == {"u": [(0, 50)]} == spans("ab", 50)
+    if change == "model":
+        model.write_bytes(b"others")
+    assert spans("cd" if change == "text" else "ab", 60 if change == "length" else 50) == {"u": [(0, 7)]}
 
 
 def test_words_of_real_speech_take_the_longer_the_more_letters_they_have() -> None:

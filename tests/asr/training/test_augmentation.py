@@ -114,6 +114,8 @@ def test_a_seed_repeats_everything() -> None:
         ({"reverb_rt60_ms": [0.0, 5.0]}, r"reverb_rt60_ms: expected times above 0, got \[0.0, 5.0\]"),
         ({"reverb_level_db": [1.0]}, r"reverb_level_db: expected \[lowest, highest\], got \[1.0\]"),
         ({"equalise_db": -1.0}, r"equalise_db: expected a number from 0 to 20, got -1.0"),
+        ({"join_pause_ms": -1.0}, r"join_pause_ms: expected a number from 0 to 10000, got -1.0"),
+        ({"join_probability": 1.1}, r"join_probability: expected a number in \[0, 1\), got 1.1"),
         ({"speeds": [0.3]}, r"speeds: expected factors from 0.5 to 2, got \[0.3\]"),
     ],
 )

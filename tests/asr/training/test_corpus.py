@@ -1,5 +1,6 @@
 """What a run reads: splits, tokenizer, features once, normalisation, noise."""
 
+import dataclasses
 import json
 import lzma
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from asr.tokenizer import characters
 from asr.training import corpus
 from asr.training.corpus import Corpus, heard_speakers, load_corpus, phoneme_bigram
 from data.audio import load_audio
-from data.batches import Example
-from data.manifest import Utterance, write_manifest
+from data.batches import Example, make_buckets
+from data.manifest import Utterance, read_manifest, write_manifest
 
 RATE = 16_000
 TEXTS = ("ab ba", "cad dab", "bad cd ab", None)
@@ -112,9 +113,29 @@ def test_noise_is_kept_apart(load: Callable[..., Corpus], base: Path) -> None:
     assert all(e.utterance.speaker == "ann" for e in found.train)
 
 
+def test_noises_whose_names_differ_in_their_kind_are_two(load: Callable[..., Corpus], base: Path) -> None:
+    (base / "noise").mkdir()
+    (base / "noise" / ".hidden").write_bytes(b"no audio")
+    for name, seconds in (("hum.wav", 1), ("hum.flac", 2)):
+        soundfile.write(base / "noise" / name, np.random.default_rng(seconds).normal(size=seconds * RATE) / 9, RATE)
+    assert sorted(len(noise) for noise in load(noise="noise").noises) == [
+        len(log_mel(np.zeros(seconds * RATE, np.float32))) for seconds in (1, 2)
+    ]
+
+
+def test_what_has_no_text_is_not_evaluated(load: Callable[..., Corpus], base: Path) -> None:
+    utterances = read_manifest(base / "manifest.jsonl")
+    more = [dataclasses.replace(utterances[0], id=f"v{i}", text=text, split="dev") for i, text in enumerate((None, ""))]
+    write_manifest(base / "manifest.jsonl", [*utterances, *more])
+    assert [u.id for u in load().dev["dev"]] == ["u4"]
+    write_manifest(base / "manifest.jsonl", [*utterances[:4], *more])
+    with pytest.raises(ConfigError, match="expected utterances of split 'dev' with a text, found none"):
+        load()
+
+
 @pytest.mark.parametrize("splits", [{"train": ["train", "more"]}, {"dev": ["more"]}])
 def test_a_split_that_is_not_there_is_an_error(load: Callable[..., Corpus], splits: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"manifest\.jsonl: expected utterances of split 'more', found none"):
+    with pytest.raises(ConfigError, match=r"manifest\.jsonl: .* of split 'more' with a text, found none"):
         load(**splits)
 
 
@@ -164,6 +185,21 @@ def test_joined_examples_say_what_their_utterances_say(load: Callable[..., Corpu
             sizes.add(len(example.joined.sources))
     assert max(sizes) > 1
     assert load().join(found.train, np.random.default_rng(0)) is found.train
+
+
+def test_nobody_is_lost_beside_one_with_too_many_labels(load: Callable[..., Corpus]) -> None:
+    """One that fits no bucket joins no row, and a row that would fit none falls apart."""
+    found = load(augment={"join_probability": 1.0 - 1e-9, "speeds": [1.0]}, bucket_frames=[256])
+    most = make_buckets([256], 256)[0].characters
+    texts = {0: "a" * (most + 1), 1: "a" * most, 2: "b" * most}
+    train = []
+    for i, example in enumerate(found.train):
+        made = dataclasses.replace(example.utterance, text=texts[i])
+        train.append(dataclasses.replace(example, utterance=made, characters=(1,) * len(texts[i])))
+    for seed in range(8):
+        rows = found.join(train, np.random.default_rng(seed))
+        assert sorted(e.utterance.id for e in rows) == ["u0", "u1", "u2"]
+        assert next(e for e in rows if e.utterance.id == "u0") is train[0]
 
 
 def test_some_examples_give_way_to_spliced_ones(load: Callable[..., Corpus], monkeypatch: pytest.MonkeyPatch) -> None:

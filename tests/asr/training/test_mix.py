@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -41,6 +42,23 @@ def test_weights_are_the_weighted_mean_and_the_rest_is_the_firsts(folders: list[
     assert about["name"] == "out" and about["hours_heard"] == 0
     assert about["mixed"] == {"m0": 1.0, "m1": 2.0, "m2": 5.0}
     load_model(tmp_path / "out")
+
+
+def test_the_files_of_words_come_along(folders: list[Path], tmp_path: Path) -> None:
+    for folder, content in zip(folders, (b"first", b"other"), strict=False):
+        for name in ("words.npz", "next_words.npz", "lexicon.npz", "NOTICE", "README.md"):
+            (folder / name).write_bytes(content)
+    mix_models(folders[:2], tmp_path / "out", [1.0, 1.0])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"words.npz", "next_words.npz", "lexicon.npz", "NOTICE"} and "README.md" not in names
+    assert (tmp_path / "out" / "words.npz").read_bytes() == b"first"
+
+
+def test_models_of_the_same_name_are_told_apart(folders: list[Path], tmp_path: Path) -> None:
+    same = tmp_path / "other" / "m0"
+    copytree(folders[1], same)
+    mix_models([folders[0], same], tmp_path / "out", [0.75, 0.25])
+    assert read_config(tmp_path / "out")[1]["mixed"] == {str(folders[0]): 0.75, str(same): 0.25}
 
 
 def test_a_part_can_be_the_firsts_alone(folders: list[Path], tmp_path: Path) -> None:
