@@ -143,6 +143,8 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
     Raises:
         ConfigError: naming the key, what was expected and what came.
     """
+    if not isinstance(values, dict):  # of a file: anything
+        raise ConfigError(f"{where.rstrip('.') or 'config'}: expected a table, got {values!r}")
     hints = typing.get_type_hints(cls)
     known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
@@ -156,8 +158,6 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where}: expected a table, got {value!r}")
         return from_dict(typing.cast(type, hint), value, f"{where}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:

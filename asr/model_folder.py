@@ -176,6 +176,8 @@ def save_decoding(folder: Path, decoding: Mapping[str, Any]) -> list[str]:
     """
     config, about = read_config(folder)
     before = about.get("decoding", {})
+    if not isinstance(before, dict):
+        raise CheckpointError(f"{folder / 'config.json'}: decoding: expected a table, got {before!r}")
     _write_config(folder, config, about | {"decoding": {**decoding, **before}})
     return [name for name in decoding if name not in before]
 

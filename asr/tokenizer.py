@@ -115,3 +115,5 @@ def read_tokenizer(path: Path) -> Tokenizer:
         return Tokenizer(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error

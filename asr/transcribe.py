@@ -92,10 +92,13 @@ def transcribe_files(
 
 
 def _identity(folder: Path) -> list[str | int]:
-    """What tells one model from another without reading its weights."""
-    weights = folder / "weights.npz"
-    size, modified = (weights.stat().st_size, weights.stat().st_mtime_ns) if weights.is_file() else (0, 0)
-    return [str(folder.resolve()), size, modified]
+    """What tells one model from another, its words and its decoding, without reading its weights."""
+    found: list[str | int] = [str(folder.resolve())]
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_file() and not path.name.startswith("."):
+            status = path.stat()
+            found += [path.name, status.st_size, status.st_mtime_ns]
+    return found
 
 
 def _run(

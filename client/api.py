@@ -51,7 +51,8 @@ def connect(
         words: Whether finals carry words with times and confidence.
         phrases: Names and terms to favour.
         silence_ms: Silence that ends a segment, in milliseconds.
-        pending_s: Audio that is kept for sending again, in seconds; past it, `send` waits for the server.
+        pending_s: Audio that is kept for sending again, in seconds, at least 1 (of a container 64 KiB); past it,
+            `send` waits for the server.
         backoff: When to try again after a lost connection.
         tls: For `wss`; None: the system's certificates.
         timeout_s: For making a connection and for the server's first answer, in seconds.
@@ -165,7 +166,7 @@ class LiveSession:
         Raises:
             EarshotError: if the session is over.
             SessionClosedError: after `stop`.
-            ValueError: for containers.
+            ValueError: for containers, or if the audio ends inside a sample.
         """
         self._raise_if_over()
         position = self._session.flush()

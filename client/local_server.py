@@ -93,7 +93,10 @@ class LocalServer:
     async def _read_log(self) -> None:
         """Keeps the pipe empty, remembers the end, and finds the address."""
         assert self._process is not None and self._process.stderr is not None
-        while line := (await self._process.stderr.readline()).decode(errors="replace").rstrip():
+        while raw := await self._process.stderr.readline():
+            line = raw.decode(errors="replace").rstrip()
+            if not line:
+                continue
             self._lines = [*self._lines[1 - LAST_LINES :], line]
             try:
                 record = json.loads(line)

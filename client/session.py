@@ -23,6 +23,7 @@ from client.news import News
 from client.policy import OUR_FAULT, SUSPENDED, TRANSIENT
 from client.states import State
 from server.wire import (
+    ACK_BYTES,
     Ack,
     Done,
     Encoding,
@@ -48,6 +49,8 @@ MAX_FRAME_BYTES = 32 * 1024
 """Longest binary frame sent: well below what servers and proxies accept."""
 CONTAINER_BYTES_PER_SECOND = 48_000
 """Of a compressed file, for bounding what is kept of it in seconds: more than most have."""
+LEAST_S = 1.0
+"""Of bare samples, kept at least: half a second may come before the server acknowledges any."""
 
 
 class Session:
@@ -55,7 +58,8 @@ class Session:
 
     Args:
         start: What to ask the server for.
-        pending_s: Seconds of audio that are kept until the server acknowledges them.
+        pending_s: Seconds of audio that are kept until the server acknowledges them; at least what may come before it
+            acknowledges any.
 
     Attributes:
         state: Where it stands.
@@ -79,7 +83,8 @@ class Session:
         self.stopping = False
         self._width = BYTES_PER_SAMPLE.get(start.encoding, 1)  # bytes in which the server counts
         per_second = (start.sample_rate or 0) * self._width if self._bare else CONTAINER_BYTES_PER_SECOND
-        self._pending = PendingAudio(max(MAX_FRAME_BYTES, int(pending_s * per_second)))
+        least = int(LEAST_S * per_second) if self._bare else ACK_BYTES
+        self._pending = PendingAudio(max(least, int(pending_s * per_second)))
         self._flushed = -1  # byte up to which a flush was answered
         self._stop_sent = False  # on this connection
         self._may_be_done = False  # whether it was sent on any
@@ -120,11 +125,12 @@ class Session:
 
         Raises:
             SessionClosedError: after `stop` or the end.
-            ValueError: for containers, whose bytes cannot be told apart in time.
+            ValueError: for containers, whose bytes cannot be told apart in time, or if the audio ends inside a sample.
         """
         self._expect_running()
         if not self._bare:
             raise ValueError("expected bare samples to flush, got a container: send PCM instead")
+        self._expect_whole_samples()
         if self._pending.end > self._flushed:
             self._pending.flush()
         return self._pending.end
@@ -139,10 +145,7 @@ class Session:
         Raises:
             ValueError: if the audio ends inside a sample.
         """
-        if self._bare and self._pending.end % self._width:
-            raise ValueError(
-                f"expected a multiple of {self._width} bytes of {self.start.encoding}, got {self._pending.end}"
-            )
+        self._expect_whole_samples()
         self.stopping = True
 
     # What the connection does
@@ -235,6 +238,12 @@ class Session:
         if self.stopping or self.state in (State.DONE, State.FAILED):
             raise SessionClosedError("the session takes no more audio: open another one")
 
+    def _expect_whole_samples(self) -> None:
+        if self._pending.end % self._width:
+            raise ValueError(
+                f"expected a multiple of {self._width} bytes of {self.start.encoding}, got {self._pending.end}"
+            )
+
     def _fail(self, error: EarshotError) -> NoReturn:
         self.state = State.FAILED
         raise error
@@ -270,6 +279,7 @@ class Session:
             raise ValueError("expected the session that was to be resumed, got another")
         self._pending.rewind(position)
         self.ready, self.state = ready, State.OPEN
+        self._error = None  # outlasted; one that ends the session is told again
 
     def _bytes(self, samples: int, of_container: object) -> int:
         """A position in bytes, which the server tells in samples or, of a container, in bytes."""

@@ -1,7 +1,7 @@
 """Audio files as training reads them: whole, mono, 16 kHz.
 
-libsndfile decodes what it knows, FFmpeg, through PyAV, the rest, and MP3: libsndfile ends an MP3 file at a length that
-it merely estimates unless the file's first frame tells it.
+libsndfile decodes what it knows, FFmpeg, through PyAV, the rest, FLAC without a length in its header, and MP3:
+libsndfile ends an MP3 file at a length that it merely estimates unless the file's first frame tells it.
 """
 
 import os
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000  # Hz
 SLACK = 2 * 1152  # samples by which a declared length may be off: two frames of MP3
+NO_LENGTH = 2**62  # libsndfile's number of frames, or more, where a header leaves the length open, as FLAC's may
+OPEN_LENGTH = "its header tells no length"
 
 Samples = NDArray[np.float32]
 
@@ -29,8 +31,8 @@ def load_audio(path: str | os.PathLike[str]) -> Samples:
     """Decodes an audio file of any rate, depth and channel count.
 
     Args:
-        path: A file that libsndfile can decode, or else PyAV (FFmpeg), if it is installed. MP3 without PyAV only if
-            the file tells its length.
+        path: A file that libsndfile can decode, or else PyAV (FFmpeg), if it is installed. MP3 and FLAC without PyAV
+            only if the file tells its length.
 
     Returns:
         [n] float32, mono (the mean of the channels) at 16 kHz, full scale = 1.
@@ -42,7 +44,12 @@ def load_audio(path: str | os.PathLike[str]) -> Samples:
     _check_file(path)
     try:
         info = soundfile.info(os.fspath(path))
-        channels, rate = _decode_mp3(path, info.frames) if info.format == "MP3" else _decode_soundfile(path)
+        if info.format == "MP3":
+            channels, rate = _decode_mp3(path, info.frames)
+        elif info.frames >= NO_LENGTH:
+            channels, rate = _decode_av(path, OPEN_LENGTH)
+        else:
+            channels, rate = _decode_soundfile(path)
     except soundfile.LibsndfileError as error:
         channels, rate = _decode_av(path, error.error_string)
     if not len(channels):
@@ -86,6 +93,8 @@ def audio_seconds(path: str | os.PathLike[str]) -> float:
     if info.format == "MP3" and not _tells_length(path):
         channels, rate = _decode_mp3(path, info.frames)
         return len(channels) / rate
+    if info.frames >= NO_LENGTH:
+        return _av_seconds(path, OPEN_LENGTH)
     if info.frames <= 0:
         raise AudioError(f"{path}: expected audio, got 0 samples")
     return float(info.frames / info.samplerate)

@@ -137,7 +137,8 @@ def plan_epoch(
         short_first: Whether short buckets come first, as a curriculum; otherwise batches are shuffled.
 
     Returns:
-        The batches, in order; every one is full, so the few examples that fill no batch wait for another epoch.
+        The batches, in order; every one is full. The few examples of each bucket that fill no batch are left out of
+        this epoch: others in the next, but in every epoch those of a bucket that has too few (see `too_few`).
     """
     rng = np.random.default_rng((seed, epoch))
     groups: list[list[tuple[int, float]]] = [[] for _ in buckets]
@@ -159,6 +160,19 @@ def plan_epoch(
 def too_long(examples: Sequence[Example], buckets: Sequence[Bucket], speeds: Sequence[float] = (1.0,)) -> list[Example]:
     """Examples that fit no bucket at any of the speeds: `plan_epoch` leaves them out."""
     return [e for e in examples if _nearest_fit(e, 1.0, speeds, buckets) is None]
+
+
+def too_few(examples: Sequence[Example], buckets: Sequence[Bucket], speeds: Sequence[float] = (1.0,)) -> list[Example]:
+    """Examples of buckets that they do not fill once, at the speed nearest 1: `plan_epoch` leaves them out, too.
+
+    Other speeds may still bring one into a bucket that is filled.
+    """
+    groups: list[list[Example]] = [[] for _ in buckets]
+    for example in examples:
+        fit = _nearest_fit(example, 1.0, speeds, buckets)
+        if fit is not None:
+            groups[fit[0]].append(example)
+    return [e for bucket, members in zip(buckets, groups, strict=True) if len(members) < bucket.size for e in members]
 
 
 def assemble(

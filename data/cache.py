@@ -8,6 +8,7 @@ recordings that have changed is rebuilt and never silently used.
 import json
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -47,18 +48,23 @@ class FeatureCache:
 
 
 def open_cache(folder: Path, settings: str | None) -> FeatureCache | None:
-    """The cache in a folder, or None if there is none made with these settings; settings of None: any will do."""
+    """The cache in a folder, or None if there is none made with these settings; settings of None: any will do.
+
+    One whose frames are missing or of another length than the index says is none either.
+    """
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     if not isinstance(index, dict) or "stamps" not in index or settings not in (None, index.get("settings")):
         return None
-    frames = np.memmap(folder / index["file"], np.float16, "r").reshape(-1, index["bins"])
     spans, stamps = (
         {name: (first, second) for name, (first, second) in index[kind].items()} for kind in ("spans", "stamps")
     )
-    return FeatureCache(frames, spans, stamps)
+    path, total = folder / index["file"], max((start + count for start, count in spans.values()), default=0)
+    if not path.is_file() or path.stat().st_size != total * index["bins"] * np.dtype(np.float16).itemsize:
+        return None
+    return FeatureCache(np.memmap(path, np.float16, "r").reshape(-1, index["bins"]), spans, stamps)
 
 
 def build_cache(
@@ -104,6 +110,8 @@ def write_cache(
 ) -> FeatureCache:
     """Writes a cache of features that are computed one after the other, in place of what the folder held.
 
+    What it held stays as it was until all of them are written.
+
     Args:
         utterances: What the cache will hold.
         features: Frames of each of them, [t, bins], in the same order.
@@ -116,19 +124,24 @@ def write_cache(
         ValueError: for frames of another width, naming the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file_name = f"frames-{os.getpid()}.f16"
+    path = folder / f"frames-{os.getpid()}-{time.time_ns()}.f16"  # of containers, all may have the same process id
     spans: dict[str, tuple[int, int]] = {}
     stamps = {u.id: _stamp(u.audio) for u in utterances}  # before decoding: what changes meanwhile is decoded again
     total = 0
-    with (folder / file_name).open("wb") as file:
-        for utterance, frames in zip(utterances, features, strict=True):
-            if frames.ndim != 2 or frames.shape[1] != bins:
-                raise ValueError(f"{utterance.audio}: expected frames of shape [t, {bins}], got {list(frames.shape)}")
-            file.write(frames.tobytes())
-            spans[utterance.id] = (total, len(frames))
-            total += len(frames)
-            progress(len(spans), len(utterances))
-    index = {"settings": settings, "bins": bins, "file": file_name, "spans": spans, "stamps": stamps}
+    try:
+        with path.open("xb") as file:
+            for utterance, frames in zip(utterances, features, strict=True):
+                if frames.ndim != 2 or frames.shape[1] != bins:
+                    expected, got = f"expected frames of shape [t, {bins}]", list(frames.shape)
+                    raise ValueError(f"{utterance.audio}: {expected}, got {got}")
+                file.write(frames.tobytes())
+                spans[utterance.id] = (total, len(frames))
+                total += len(frames)
+                progress(len(spans), len(utterances))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    index = {"settings": settings, "bins": bins, "file": path.name, "spans": spans, "stamps": stamps}
     _write_index(folder, index)
     cache = open_cache(folder, settings)
     assert cache is not None

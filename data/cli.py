@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from data.audio import SAMPLE_RATE, AudioError, load_audio
+from data.audio import SAMPLE_RATE, AudioError, load_audio, recordings_in
 from data.copies import CopyConfig, make_copies
 from data.corpora.readers import READERS
 from data.corpora.reading import refuse
@@ -208,7 +208,7 @@ def augment_command(
     """
     utterances = read_manifest(manifest)
     config = CopyConfig(tuple(split or CopyConfig.splits), copies, seed)
-    noises = [load_audio(path) for path in sorted(noise.iterdir()) if path.is_file()] if noise else []
+    noises = [load_audio(path) for path in recordings_in(noise)] if noise else []
     with _progress() as bar:
         task = bar.add_task("copies", total=None)
         made = make_copies(

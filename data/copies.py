@@ -2,7 +2,8 @@
 
 Speed with its pitch, rooms, noise, gain and telephone lines act on samples (`data.augment`); training on cached
 features has its own, cheaper effects at every epoch (`data.spectral`), and can have both. What is made depends on the
-manifest, the configuration and the seed alone; a run that was stopped goes on where it was.
+recordings, the configuration and the noises alone, and a copy's file is named by all of them: a run that was stopped
+goes on where it was, and what has changed is made anew.
 """
 
 import dataclasses
@@ -63,7 +64,7 @@ def make_copies(
 
     Args:
         utterances: All of the new manifest; those of the configuration's splits are copied.
-        output: Folder, made if missing. Copies that are there are kept.
+        output: Folder, made if missing. Copies that are there are kept, those that no longer count, too.
         config: How many, and what is done to them.
         noises: Recordings of noise; without any, none is added.
         jobs: Threads.
@@ -73,16 +74,26 @@ def make_copies(
         Number of copies.
 
     Raises:
-        ValueError: if there is nothing to copy.
+        ValueError: if there is nothing to copy, or an utterance has the id of a copy.
         AudioError: naming a recording that cannot be read.
+        OSError: naming a recording that is missing.
     """
     chosen = [u for u in utterances if u.split in config.splits]
     if not chosen:
         raise ValueError(f"expected utterances of split {' or '.join(config.splits)}, found none")
+    numbers = range(1, config.copies + 1)
+    clashing = {u.id for u in utterances} & {_name(u, number) for u in chosen for number in numbers}
+    if clashing:
+        raise ValueError(f"expected a manifest without copies of what is copied, got {min(clashing)}")
+    effects = sha256(repr(config.effects).encode())
+    for noise in noises:
+        effects.update(f"{len(noise)} ".encode() + noise.tobytes())
     copies: list[Utterance] = []
     with ThreadPoolExecutor(jobs) as pool:  # resampling, decoding and encoding leave the interpreter to the others
-        for number in range(1, config.copies + 1):
-            make = partial(_copy, output=output, config=config, noises=noises, number=number)
+        for number in numbers:
+            make = partial(
+                _copy, output=output, config=config, noises=noises, number=number, effects=effects.hexdigest()
+            )
             for copy in pool.map(make, chosen):
                 copies.append(copy)
                 progress(len(copies), config.copies * len(chosen))
@@ -90,13 +101,26 @@ def make_copies(
     return len(copies)
 
 
-def _copy(utterance: Utterance, output: Path, config: CopyConfig, noises: Sequence[Samples], number: int) -> Utterance:
-    name = f"{utterance.id}-augmented-{number}"
-    digest = sha256(f"{config.seed} {name}".encode()).digest()
-    # Named by the digest: ids may hold what file names may not.
-    path = output / "audio" / f"{digest.hex()[:2]}" / f"{digest.hex()[2:18]}.flac"
+def _name(utterance: Utterance, number: int) -> str:
+    return f"{utterance.id}-augmented-{number}"
+
+
+def _copy(
+    utterance: Utterance,
+    output: Path,
+    config: CopyConfig,
+    noises: Sequence[Samples],
+    number: int,
+    effects: str,
+) -> Utterance:
+    """One copy; `effects` is a digest of all that is done to it, the noises included."""
+    name, source = _name(utterance, number), os.stat(utterance.audio)
+    drawn = f"{config.seed} {name}"
+    # Named by a digest: ids may hold what file names may not.
+    file = sha256(f"{drawn} {source.st_size} {source.st_mtime_ns} {effects}".encode()).hexdigest()
+    path = output / "audio" / file[:2] / f"{file[2:18]}.flac"
     if not path.exists():  # it is whole: it got its name when it was
-        rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
+        rng = np.random.default_rng(np.frombuffer(sha256(drawn.encode()).digest(), np.uint32))
         _write(path, augment(load_audio(utterance.audio), rng, config.effects, noises))
     seconds, split = round(audio_seconds(path), 3), f"{utterance.split}{SUFFIX}"
     return dataclasses.replace(utterance, id=name, audio=str(path), seconds=seconds, split=split)

@@ -3,8 +3,9 @@
 A trie of the phrases with failure links (Aho and Corasick 1975) says, after any labels, how much of a phrase has been
 said. Every wordpiece on a phrase's way but its first adds a bonus to its score; what turns out to be another word gives
 back all that it got (as in shallow fusion with contextual biasing, Pundak et al. 2018, 1808.02480, section 3.2). A
-phrase begins where a word begins and keeps its bonus if a word begins after it, too, or nothing follows. Its first
-wordpiece gets none: too many words begin with it, and greedy decoding cannot take back what it has said.
+phrase begins where a word begins and keeps its bonus if a word begins after it, too, or nothing follows; then its words
+are no other phrase's beginning, so that none is paid twice. Its first wordpiece gets none: too many words begin with
+it, and greedy decoding cannot take back what it has said.
 
 A beam with a lexicon has a high price for words that it does not have, which names often are. Those of phrases get the
 difference to a fixed price back, on the same terms as a bonus (`PhraseWords`).
@@ -168,20 +169,24 @@ def _linked(
     pending, earned = np.zeros(count, np.float32), np.zeros(count, np.float32)
     failure = [0] * count
     places = [0] * count  # in the language model's words
+    starts = np.array([tokenizer.starts_word(piece) for piece in range(vocabulary)])
     waiting = deque([0])
     while waiting:
         node = waiting.popleft()
         ending = words.end(places[node]) if words and node else 0.0
+        whole = node in ends  # if a word begins now: then what was said is paid, and begins no other phrase
         if node:
             following[node] = following[failure[node]]
+        if whole:
+            following[node, starts] = following[0, starts]
         for piece, child in children[node].items():
             begins, back = tokenizer.starts_word(piece), 0.0
             if words:
                 places[child], back = words.after(words.begin() if begins else places[node], piece)
             # What is earned when the next word begins is no longer pending: only what comes after it is.
-            begun = 0.0 if node in ends and begins else pending[node] + (ending if begins else 0.0)
+            begun = pending[node] + (ending - earned[node] if begins else 0.0)
             pending[child] = begun + (weight if node else 0.0) + back
-            failure[child] = int(following[failure[node], piece]) if node else 0
+            failure[child] = int(following[0 if whole and begins else failure[node], piece]) if node else 0
             kept = pending[child] + (words.end(places[child]) if words else 0.0)
             earned[child] = kept if child in ends else earned[failure[child]]
             waiting.append(child)

@@ -161,7 +161,8 @@ def _unigrams(vocabulary: int, counted: tuple[Ints, Ints]) -> Floats:
 def _rows(keys: Ints) -> tuple[Ints, Ints]:
     """Where each context's n-grams begin, and the number of each n-gram's context."""
     contexts = keys >> BITS
-    new = np.concatenate([[True], contexts[1:] != contexts[:-1]])
+    new = np.ones(len(keys), bool)
+    new[1:] = contexts[1:] != contexts[:-1]
     return np.flatnonzero(new), np.cumsum(new) - 1
 
 

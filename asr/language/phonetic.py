@@ -196,7 +196,8 @@ def phrase_automaton(
     queue = [0]
     for state in queue:  # level by level: a state's fallback is known before it
         for word, child in children[state].items():
-            fallbacks[child] = _next(children, fallbacks, fallbacks[state], word) if state else 0
+            if state and child not in ends:  # a whole phrase is paid, and begins no other one
+                fallbacks[child] = _next(children, fallbacks, fallbacks[state], word)
             begun[child] = (0.0 if state in ends else begun[state]) + prices[word]
             queue.append(child)
     pending = np.array([0.0 if state in ends else begun[state] for state in range(len(children))], np.float32)
@@ -214,7 +215,7 @@ def phrase_automaton(
 
 
 def _next(children: Sequence[dict[str, int]], fallbacks: Sequence[int], state: int, word: str) -> int:
-    """The state after a word: the longest end of what was said that begins a phrase."""
+    """The state after a word: the longest end of what was said since a whole phrase that begins another one."""
     while state and word not in children[state]:
         state = fallbacks[state]
     return children[state].get(word, 0)

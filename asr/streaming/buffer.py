@@ -9,6 +9,8 @@ from asr.errors import AsrError
 from asr.features import SAMPLE_RATE
 from asr.streaming.engine import FRAME_SAMPLES
 
+LOUDEST = 1e6  # times full scale, so that integers as floats pass; far beyond it powers overflow
+
 
 class StreamBuffer:
     """Samples waiting to be recognised, and the newest that were.
@@ -33,7 +35,8 @@ class StreamBuffer:
         """Adds samples, [n] mono at 16 kHz.
 
         Raises:
-            AsrError: for another shape or dtype, samples that are not finite, or a stream that was finished.
+            AsrError: for another shape or dtype, samples that are not finite or far beyond full scale, or a stream that
+                was finished.
         """
         samples = np.asarray(samples)
         if samples.ndim != 1 or samples.dtype.kind != "f":
@@ -42,6 +45,8 @@ class StreamBuffer:
         if not np.isfinite(samples).all():
             bad = int(np.flatnonzero(~np.isfinite(samples))[0]) + self.received
             raise AsrError(f"expected finite samples, got NaN or infinity at {bad / SAMPLE_RATE:.3f} s")
+        if np.abs(samples).max(initial=0.0) > LOUDEST:
+            raise AsrError(f"expected samples of full scale 1, got {np.abs(samples).max():.3g}")
         if self.finished:
             raise AsrError("expected no samples after the stream was finished")
         self.received += len(samples)

@@ -79,7 +79,7 @@ class PhraseLists:
         self._users[place] -= 1
 
     def _free(self) -> int:
-        for place, users in enumerate(self._users):
+        for place, users in enumerate(self._users[1:], 1):  # the first is always the empty list
             if not users:
                 return place
         most = len(self._lists) - 1

@@ -99,6 +99,8 @@ class Recognizer:
         Raises:
             AsrError: if all streams are in use, or a phrase cannot be said.
         """
+        if isinstance(phrases, str):  # a sequence of texts, too: its letters
+            raise AsrError(f"phrases: expected a list of phrases, got the text {phrases!r}")
         for row, taken in enumerate(self._rows):
             if taken is None:
                 place = self._take(phrases)  # first: it bounds them
@@ -135,9 +137,13 @@ class Recognizer:
             results.append((stream, stream.take_events()))
         return results
 
+    def follows(self, stream: "Stream") -> bool:
+        """Whether a stream has a place: it was not released."""
+        return self._rows[stream.row] is stream
+
     def release(self, stream: "Stream") -> None:
         """Frees a stream's place. A stream that was released already is left alone."""
-        if self._rows[stream.row] is stream:
+        if self.follows(stream):
             self._rows[stream.row] = None
             self._phrases.release(stream.phrases)
 
@@ -246,6 +252,8 @@ class Stream(AbstractContextManager["Stream"]):
     def _drain(self) -> list[Event]:
         events = self.take_events()
         while self.state.ready():
+            if not self._recognizer.follows(self):
+                raise AsrError("expected an open stream, this one was closed before all was recognised")
             for stream, found in self._recognizer.advance():
                 (events if stream is self else stream.pending).extend(found)
         return events

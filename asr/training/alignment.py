@@ -38,6 +38,8 @@ def forced_path(log_probs: NDArray[np.float32], labels: Sequence[int]) -> NDArra
         [S] place of the label that each frame says, 2u + 1 for label u and even numbers for blanks; None if the labels
         do not fit.
     """
+    if not len(log_probs):  # a recording shorter than one of these frames
+        return None
     blank, width = log_probs.shape[1] - 1, 2 * len(labels) + 1
     symbols = np.full(width, blank)
     symbols[1::2] = labels

@@ -71,7 +71,7 @@ class AugmentConfig:
 
     Attributes:
         speeds: Factors of which one is drawn for each utterance.
-        warp: Largest relative stretch of the mel axis, either way.
+        warp: Largest relative stretch of the mel axis, either way; at most 0.5.
         gain_db: Largest gain, either way.
         equalise_db: Root mean square of a random colouring of the spectrum, as by another microphone.
         noise_probability: Share of utterances with noise mixed in.
@@ -120,10 +120,12 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         """Checks the ranges."""
         chances = "noise_probability", "reverb_probability", "splice_probability", "join_probability"
-        _fraction(self, "warp", *chances, "time_fraction")
+        _fraction(self, *chances, "time_fraction")
         _not_negative(self, "gain_db", "frequency_masks", "frequency_width", "time_masks")
         if self.frequency_width > MEL_BINS:
             raise ConfigError(f"frequency_width: expected at most {MEL_BINS} bins, got {self.frequency_width}")
+        if not 0.0 <= self.warp <= 0.5:
+            raise ConfigError(f"warp: expected a number from 0 to 0.5, got {self.warp}")
         if not 0.0 <= self.join_pause_ms <= 10_000.0:
             raise ConfigError(f"join_pause_ms: expected a number from 0 to 10000, got {self.join_pause_ms}")
         if not 0.0 <= self.equalise_db <= 20.0:
@@ -138,8 +140,8 @@ class AugmentConfig:
             bounds = getattr(self, name)
             if len(bounds) != 2 or bounds[0] > bounds[1]:
                 raise ConfigError(f"{name}: expected [lowest, highest], got {list(bounds)}")
-        if self.reverb_rt60_ms[0] <= 0:
-            raise ConfigError(f"reverb_rt60_ms: expected times above 0, got {list(self.reverb_rt60_ms)}")
+        if self.reverb_rt60_ms[0] < 1.0:  # far below, the tail's power is no longer a number
+            raise ConfigError(f"reverb_rt60_ms: expected times of at least 1 ms, got {list(self.reverb_rt60_ms)}")
 
 
 @dataclass(frozen=True)
@@ -286,7 +288,8 @@ class TrainConfig:
         augment: Augmentation.
         loss: Objectives.
         schedule: Optimiser and schedule.
-        start_from: A model folder or a run's checkpoint whose weights the run starts from; empty: random.
+        start_from: A model folder or a run's checkpoint whose weights the run starts from; empty: random. Its
+            wordpieces and phonemes must be this run's (`data.tokenizer`), if parts are taken that say them.
         start_parts: Parts of the model whose weights are taken from there: "encoder", "predictor", …; empty: all.
         start_without: Layers whose weights are not taken from there, wherever in those parts they stand: "attention" is
             that of every encoder layer.

@@ -89,7 +89,8 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         run: The run's folder.
 
     Raises:
-        ConfigError: if a split has no utterances, or the model has not as many phonemes as the pronunciations.
+        ConfigError: if a split has no utterances, the model has not as many phonemes as the pronunciations, or a
+            recording of noise has no frame.
         AsrError: if a word has no pronunciation, and there are some.
         ValueError: from the manifest or the audio, naming the file.
     """
@@ -114,6 +115,9 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
         jobs=data.jobs,
         progress=_log_progress,
     )
+    for u in noise:
+        if not cache.spans[u.id][1]:
+            raise ConfigError(f"noise: {u.audio}: expected a recording of at least one frame, got a shorter one")
     examples = [_example(u, cache.spans[u.id][1], tokenizer, pronunciations) for u in train]
     mean, deviation = _statistics(cache, train)
     dev = {s: by_split[s] for s in data.dev}
@@ -127,14 +131,14 @@ def load_corpus(config: TrainConfig, base: Path, run: Path) -> Corpus:
 
 def _teacher(folder: Path, train: Sequence[Utterance]) -> Teacher:
     """What a teacher says of the training recordings, or of some of them."""
-    teacher = read_teacher(folder)
-    heard = sum(teacher.frames.holds(u) for u in train)
-    log.info("teacher: heard %d of %d recordings", heard, len(train))
+    frames = read_teacher(folder).frames
+    heard = {u.id: frames.spans[u.id] for u in train if frames.holds(u)}  # of others, it heard what they were
+    log.info("teacher: heard %d of %d recordings", len(heard), len(train))
     if not heard:
         raise ConfigError(
             f"teacher: expected frames of some of {len(train)} training recordings in {folder}, found none"
         )
-    return teacher
+    return Teacher(dataclasses.replace(frames, spans=heard))
 
 
 def _splice(

@@ -17,7 +17,6 @@ LOSSES = {
     "decoder": "tab:purple",
 }
 HANDED_ON = " (dotted: the next run starts from the one before)"
-GAP_HOURS = 2.0  # of audio; lines of train.csv are minutes apart
 STYLES = ("-", "--", ":", "-.")  # of runs side by side
 HEADS = ("characters", "pieces", "phonemes", "transducer", "decoder")
 
@@ -28,7 +27,7 @@ class Curve:
 
     Attributes:
         hours: Audio heard at each point, from the first run's start.
-        values: As many.
+        values: As many; NaN where a loss was off, for no line may pass through what was not.
     """
 
     hours: list[float]
@@ -54,7 +53,8 @@ def read_curves(runs: Sequence[Path]) -> tuple[dict[str, Curve], dict[str, Curve
     for run in runs:
         rows = _rows(run / "train.csv")
         for row in rows:
-            _add(losses, {name: row.get(name) for name in LOSSES}, before + float(row["hours"]))
+            values = {name: row.get(name) or ("nan" if name in losses else None) for name in LOSSES}
+            _add(losses, values, before + float(row["hours"]))
         for row in _rows(run / "dev.csv") if (run / "dev.csv").exists() else []:
             values = {f"{row['split']} {head}": row.get(head) for head in HEADS}
             _add(rates, values, before + float(row["hours"]))
@@ -89,7 +89,7 @@ def draw_curves(runs: Sequence[Path], output: Path, side_by_side: bool = False) 
         run = f"{group[0] if alike else group[0].name}: " if side_by_side else ""
         style = STYLES[number]
         for name, curve in losses.items():
-            above.plot(*_broken(curve), style, color=LOSSES[name], linewidth=1, label=run + name)
+            above.plot(curve.hours, curve.values, style, color=LOSSES[name], linewidth=1, label=run + name)
         for name, curve in rates.items():
             values, color = [100 * v for v in curve.values], LOSSES[name.split()[-1]]
             below.plot(curve.hours, values, f"o{style}", color=color, markersize=4, label=run + name)
@@ -107,18 +107,6 @@ def draw_curves(runs: Sequence[Path], output: Path, side_by_side: bool = False) 
         figure.savefig(output, dpi=110)
     except ValueError as error:
         raise AsrError(f"{output}: expected a name that ends in .png, .svg or .pdf: {error}") from error
-
-
-def _broken(curve: Curve) -> tuple[list[float], list[float]]:
-    """Hours and values with a gap wherever a loss was off for a while: no line may pass through what was not."""
-    hours, values = [], []
-    for i, (hour, value) in enumerate(zip(curve.hours, curve.values, strict=True)):
-        if i and hour - curve.hours[i - 1] > GAP_HOURS:
-            hours.append(hour)
-            values.append(float("nan"))
-        hours.append(hour)
-        values.append(value)
-    return hours, values
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -15,7 +15,17 @@ from asr.features import FRAMES_PER_SECOND
 from asr.training.augmentation import Augmenter
 from asr.training.config import TrainConfig
 from asr.training.corpus import SILENCE, SYNTHETIC, Corpus
-from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
+from data.batches import (
+    Bucket,
+    Example,
+    PlannedBatch,
+    assemble,
+    make_buckets,
+    plan_epoch,
+    prefetched,
+    too_few,
+    too_long,
+)
 
 _JOINING = 0, 1  # sets its generator apart from those of the plan and of batches
 
@@ -54,10 +64,15 @@ class TrainingBatches:
         self.config, self.corpus, self.augment, self.devices = config, corpus, augment, devices
         buckets = make_buckets(config.data.bucket_frames, config.data.batch_frames // config.loss.views)
         self.buckets = [_even(b, devices, config.schedule.parts) for b in buckets]
-        left_out = too_long(corpus.train, self.buckets, config.augment.speeds)
+        self._warn(too_long(corpus.train, self.buckets, config.augment.speeds), "fit no bucket")
+        if not config.augment.join_probability:  # rows are of other lengths then
+            few = too_few(corpus.train, self.buckets, config.augment.speeds)
+            self._warn(few, "fill no batch of their length and may never be heard", ": take smaller batch_frames")
+
+    def _warn(self, left_out: Sequence[Example], why: str, remedy: str = "") -> None:
         if left_out:
-            hours, count = sum(e.frames for e in left_out) / (3600 * FRAMES_PER_SECOND), len(corpus.train)
-            log.warning("%d of %d utterances fit no bucket (%.2f h)", len(left_out), count, hours)
+            hours, count = sum(e.frames for e in left_out) / (3600 * FRAMES_PER_SECOND), len(self.corpus.train)
+            log.warning("%d of %d utterances %s (%.2f h)%s", len(left_out), count, why, hours, remedy)
 
     def since(self, step: int) -> Iterator[dict[str, Any]]:
         """Batches from a step on to the last; those of text alone come first."""

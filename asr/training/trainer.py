@@ -13,6 +13,8 @@ import numpy as np
 
 from asr.encoder.encoder import Encoder
 from asr.errors import CheckpointError, ConfigError
+from asr.model_folder import read_config
+from asr.tokenizer import read_tokenizer
 from asr.training.augmentation import FrameAugmenter, no_augmentation
 from asr.training.checkpoint import (
     assign_weights,
@@ -33,6 +35,9 @@ from asr.training.record import RunRecord
 from asr.training.schedule import chunk_of, learning_rate
 from asr.training.stored import StoredEncoder, stored_frames
 from asr.transducer.joint import MAX_BLOCK
+
+WORDPIECE_PARTS = ("predictor", "joint", "pieces", "decoder")  # whose weights are of wordpieces by their number
+PHONEME_PARTS = ("phonemes",)  # likewise of phonemes
 
 log = logging.getLogger(__name__)
 
@@ -203,17 +208,49 @@ class Trainer:
 
     def _start_from(self, path: Path) -> None:
         """Takes the weights of a model folder, or the averaged ones of a run's checkpoint; no optimiser's state."""
-        arrays, _ = load_arrays(path / "weights.npz" if path.is_dir() else path)
+        arrays, meta = load_arrays(path / "weights.npz" if path.is_dir() else path)
         weights = weights_of(self.model.variables)  # heads that the other run did not have stay as they are
-        taken = arrays if path.is_dir() else part(arrays, "weights") | part(arrays, "average")
-        weights |= {name: taken[name] for name in _taken(taken, self.config)}
+        found = arrays if path.is_dir() else part(arrays, "weights") | part(arrays, "average")
+        if not found:
+            raise CheckpointError(f"{path}: expected a model folder or a run's checkpoint, found no weights of either")
+        taken = _taken(found, self.config)
+        self._check_labels(path, meta, {name.split("/")[0] for name in taken if name in weights})
+        weights |= {name: found[name] for name in taken}
         assign_weights(self.model.variables, weights, str(path))
         log.info("started from %s", path)
 
+    def _check_labels(self, path: Path, meta: dict[str, Any], parts: set[str]) -> None:
+        """Refuses parts of a model whose labels mean something else; `meta` is a checkpoint's, not a model folder's."""
+        if parts.intersection(WORDPIECE_PARTS):
+            pieces = read_tokenizer(path / "tokenizer.model").texts if path.is_dir() else meta["tokenizer"]
+            if pieces != self.corpus.tokenizer.texts:
+                raise ConfigError(
+                    f"start_from: expected the wordpieces of this run's tokenizer, {path} has others: name its"
+                    " tokenizer.model as data.tokenizer, or take other parts (start_parts)"
+                )
+        pronunciations = self.corpus.pronunciations
+        if pronunciations is not None and parts.intersection(PHONEME_PARTS):
+            phonemes = (read_config(path)[1] if path.is_dir() else meta).get("phonemes")
+            if phonemes not in (None, pronunciations.symbols):  # None: that run did not train the head
+                raise ConfigError(
+                    f"start_from: expected the phonemes of this run's pronunciations, {path} has others: name those"
+                    ' that it was trained by as data.pronunciations, or start_without = ["phonemes"]'
+                )
+
 
 def _taken(names: Iterable[str], config: TrainConfig) -> list[str]:
-    """Which weights, of these of where the run starts, it takes from there."""
+    """Which weights, of these of where the run starts, it takes from there.
+
+    Raises:
+        ConfigError: for a part or layer that is not there.
+    """
     layers = {name: name.split("/")[:-1] for name in names}
+    known = sorted({path[0] for path in layers.values()})
+    for wanted in config.start_parts:
+        if wanted not in known:
+            raise ConfigError(
+                f"start_parts: expected parts of what the run starts from ({', '.join(known)}), got {wanted!r}"
+            )
     for unwanted in config.start_without:
         if not any(unwanted in path for path in layers.values()):
             raise ConfigError(f"start_without: expected layers of what the run starts from, got {unwanted!r}")

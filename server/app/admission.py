@@ -33,6 +33,9 @@ def admit(seat: Seat, seats: Collection[Seat], settings: Settings, pool: Pool) -
     full = ErrorCode.OVERLOADED, "every stream of this server is taken: try again in a moment, or elsewhere"
     if len(active) > settings.max_streams:
         return full
+    if session.start.phrases and _phrase_lists(seats) > pool.phrase_lists:
+        text = f"expected at most {pool.phrase_lists} different lists of phrases at a time, all are in use"
+        return ErrorCode.OVERLOADED, f"{text}: try again later, or elsewhere"
     try:
         seat.decoder = make_decoder(session.start.encoding, session.start.sample_rate)
         pool.open(session.stream)
@@ -41,3 +44,9 @@ def admit(seat: Seat, seats: Collection[Seat], settings: Settings, pool: Pool) -
     except PoolFull:
         return full
     return None
+
+
+def _phrase_lists(seats: Collection[Seat]) -> int:
+    """Different lists that sessions follow, as workers count them: each must have room for all, if others are lost."""
+    starts = [seat.session.start for seat in seats if seat.session.active]
+    return len({tuple(dict.fromkeys(start.phrases)) for start in starts if start is not None and start.phrases})

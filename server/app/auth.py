@@ -105,7 +105,10 @@ def origin_admitted(origin: str | None, host: str | None, admitted: Sequence[str
         return True
     if admitted:
         return origin.lower() in admitted
-    authority = urlsplit(origin).netloc.lower()
+    try:
+        authority = urlsplit(origin).netloc.lower()
+    except ValueError:  # half an IPv6 address
+        return False
     return bool(authority) and authority == (host or "").lower() and (not local or is_local(authority))
 
 

@@ -90,15 +90,18 @@ class Hearing:
 
     async def _decode(self, seat: Seat, work: Callable[[], Samples]) -> Samples | None:
         """What the decoder gives; None if it fails, of which the session was then told."""
-        assert seat.decoder is not None
+        decoder, session = seat.decoder, seat.session
+        assert decoder is not None
         try:
-            return await asyncio.to_thread(work) if seat.decoder.blocking else work()
+            return await asyncio.to_thread(work) if decoder.blocking else work()
         except AudioError as error:
-            text = str(error)
-            self._run(seat, lambda now: seat.session.refuse(ErrorCode.INVALID_AUDIO, text))
+            self._received.inc(len(error.samples) / RATE)
+            text, samples = str(error), np.concatenate([seat.late, error.samples])
+            source_samples, source_bytes = decoder.samples, decoder.received_bytes
+            self._run(seat, lambda now: session.audio_damaged(text, samples, source_samples, now, source_bytes))
         except Exception as error:
             fault = error
-            if seat.session.state is not State.DONE:  # else the decoder was closed under us
+            if session.state is not State.DONE:  # else the decoder was closed under us
 
                 def fail(now: float) -> list[Any]:
                     raise fault

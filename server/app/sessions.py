@@ -22,6 +22,7 @@ from server.session import (
     Rejoin,
     Send,
     Session,
+    State,
     Takeover,
     ToWorker,
     rejoin,
@@ -115,6 +116,8 @@ class Sessions:
         if isinstance(message, Recognised):
             self._metrics.recognised(message, seat.chunk_ms)
         self.run(seat, lambda now: seat.session.from_worker(message, now))
+        if not seat.session.active:  # the worker is done with it, though its client may still have to read that
+            self._pool.close(seat.session.stream)
 
     def lost(self, streams: Iterable[int]) -> None:
         """Streams lost their worker."""
@@ -205,10 +208,20 @@ class Sessions:
             return ErrorCode.SHUTTING_DOWN, "the server is stopping: try again later or elsewhere"
         refusal = admit(seat, self.seats, self._settings, self._pool)
         if refusal is None:
+            self._bound_finished()
             seat.chunk_ms, seat.opened = message.chunk_ms, self._now()
             self._metrics.opened.inc()
             logger.info("session opened", extra=self._about(seat, chunk_ms=message.chunk_ms))
         return refusal
+
+    def _bound_finished(self) -> None:
+        """Make room for one more session that is finished and waits for its client.
+
+        They take no slot, so nothing else bounds how many of them clients leave behind within the time for resuming.
+        """
+        waiting = [seat for seat in self.seats if seat.session.state is State.FINISHED_DETACHED]
+        if len(waiting) >= self._settings.max_streams:
+            self._forget(min(waiting, key=lambda seat: seat.session.next_deadline()))
 
     async def _rejoin(self, asking: Seat, wish: Rejoin) -> None:
         """Find the session that a connection wants; once what was received for it before has been decoded."""

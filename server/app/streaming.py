@@ -62,7 +62,7 @@ class Streaming:
         self.connections = 0
         self._settings, self._tokens = settings, tokens
         self._metrics, self._sessions, self._pool = metrics, sessions, pool
-        self._local = is_local(settings.host)
+        self._local = is_local(f"[{settings.host}]" if ":" in settings.host else settings.host)
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one websocket until it is over."""

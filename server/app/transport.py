@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-REQUEST_S = 10.0  # seconds from the connection to its first whole request
+REQUEST_S = 10.0  # seconds from a connection, or the first byte of a further request, to a whole request
 NO_CLOSE_FRAME = 1006  # RFC 6455 section 7.4.1
 
 
@@ -90,25 +90,41 @@ class LinkedWebSocket(WebSocketsSansIOProtocol):
 
 
 class PromptHttp(H11Protocol):
-    """uvicorn's HTTP, which by itself waits for ever for a connection's first request."""
+    """uvicorn's HTTP, which by itself waits for ever for a first request, and for the rest of any that has begun.
+
+    Between requests its keep-alive timer runs, which the next byte stops.
+    """
+
+    _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Start to wait."""
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows it to Transport
-        self._first_request = self.loop.call_later(REQUEST_S, self._give_up)
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
-        self._first_request.cancel()
+        self._stop_waiting()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a request, or stop, as it is there; more bytes of it give it no more time."""
+        super().data_received(data)
+        request: Any = self.cycle  # uvicorn's type leaves out that there may be none yet
+        if request is not None and not request.response_complete:
+            self._stop_waiting()
+        elif self in self.connections and self._waiting is None and self.timeout_keep_alive_task is None:
+            self._wait()  # else another protocol has the connection
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         """A request came; from here on another protocol has the connection."""
-        self._first_request.cancel()
+        self._stop_waiting()
         super().handle_websocket_upgrade(event)
 
-    def _give_up(self) -> None:
-        """End the connection if nothing came, or half a request."""
-        request: Any = self.cycle  # uvicorn's type leaves out that there may be none yet
-        if request is None:
-            self.transport.abort()
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(REQUEST_S, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None

@@ -44,17 +44,19 @@ class ContainerDecoder:
 
         Raises:
             AudioError: if this is no container with audio that can be read as it comes, or it is damaged.
-            RuntimeError: after `finish` or `close`.
+            RuntimeError: after `finish` or `close`, or damage to an Ogg stream.
         """
         if not data:
             return NO_SAMPLES
         self._pipe.check_open()
+        begin = self.received_bytes
         self.received_bytes += len(data)
-        self._pages.check(data)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="container", daemon=True)
-            self._thread.start()
-        self._pipe.write(data)
+        try:
+            self._pages.check(data)
+        except AudioError as damage:
+            self._write(data[: max(0, self._pages.offset - begin)])
+            return self._rest(damage)
+        self._write(data)
         return self._take()
 
     def finish(self) -> NDArray[np.float32]:
@@ -63,12 +65,11 @@ class ContainerDecoder:
         Raises:
             AudioError: if the container breaks off, or has told nothing yet.
         """
-        self._pages.end()
-        self._pipe.end()
-        if self._thread is None:
-            return NO_SAMPLES
-        self._thread.join()
-        return self._take()
+        try:
+            self._pages.end()
+        except AudioError as damage:
+            return self._rest(damage)
+        return self._rest()
 
     def realign(self) -> None:
         """Nothing to forget: the client goes on with the next byte."""
@@ -79,16 +80,33 @@ class ContainerDecoder:
         if self._thread is not None:
             self._thread.join()
 
+    def _write(self, data: bytes) -> None:
+        """Gives bytes to the thread."""
+        if data:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="container", daemon=True)
+                self._thread.start()
+            self._pipe.write(data)
+
+    def _rest(self, damage: AudioError | None = None) -> NDArray[np.float32]:
+        """What is left, as no more bytes come: because of damage, which tells more than what FFmpeg then misses."""
+        self._pipe.end()
+        if self._thread is not None:
+            self._thread.join()
+        self._error = damage or self._error
+        return self._take()
+
     def _take(self) -> NDArray[np.float32]:
         """What was decoded; the thread is waiting or has ended."""
         if self._fault is not None:
             raise self._fault
-        if self._error is not None:
-            raise self._error
         with self._lock:
             decoded, self._decoded, self._pending = self._decoded, [], 0
         samples = np.concatenate(decoded) if decoded else NO_SAMPLES
         self.samples += len(samples)
+        if self._error is not None:
+            self._error.samples = samples
+            raise self._error
         return samples
 
     def _run(self) -> None:

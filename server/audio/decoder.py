@@ -28,7 +28,8 @@ class AudioDecoder(Protocol):
             [N] what they complete, at 16 kHz.
 
         Raises:
-            AudioError: with a text fit for the peer; the decoder is of no use any more.
+            AudioError: with a text fit for the peer, and with the samples before that place, which count as
+                returned; the decoder is of no use any more.
         """
 
     def finish(self) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from server.audio.errors import AudioError
 from server.audio.pipe import Pipe
-from server.audio.samples import TARGET_RATE, check_loudness
+from server.audio.samples import TARGET_RATE, no_sound, sound_length
 
 MOST_GAP_SECONDS = Fraction(1, 1000)  # by which roundings of a container's clock differ
 MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
@@ -41,15 +41,19 @@ def decode_stream(pipe: Pipe) -> Iterator[Samples]:
     try:
         with av.open(pipe, "r", options=OPTIONS, metadata_errors="replace") as container:
             convert, gaps = _Converter(_audio_stream(container)), _Gaps(container.streams.audio[0])
-            for packet in container.demux(container.streams.audio[0]):
-                # A WAV that is written as it is spoken ends before the length that its header promises.
-                if packet.is_corrupt and container.format.name != "wav":
-                    raise AudioError(f"the audio is damaged or breaks off after {seconds:.2f} s")
-                for frame in packet.decode():
-                    gaps.check(frame)
-                    for samples in convert(frame):
-                        seconds += len(samples) / TARGET_RATE
-                        yield samples
+            try:
+                for packet in container.demux(container.streams.audio[0]):
+                    # A WAV that is written as it is spoken ends before the length that its header promises.
+                    if packet.is_corrupt and container.format.name != "wav":
+                        raise AudioError(f"the audio is damaged or breaks off after {seconds:.2f} s")
+                    for frame in packet.decode():
+                        gaps.check(frame)
+                        for samples in convert(frame):
+                            seconds += len(samples) / TARGET_RATE
+                            yield samples
+            except (AudioError, av.FFmpegError):
+                yield from convert.rest()
+                raise
             yield from convert(None)
     except av.FFmpegError as error:
         if pipe.closed:
@@ -112,7 +116,7 @@ class _Converter:
         """Converts a frame; None is the end."""
         if frame is None:
             yield from self._flush()
-            yield from self._rest()
+            yield from self.rest()
             return
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         if form != self._form:
@@ -127,14 +131,18 @@ class _Converter:
     def _mono(self, frame: Any) -> Iterator[Samples]:
         for planar in self._planar.resample(frame):
             mono = planar.to_ndarray().astype(np.float32).mean(axis=0)  # [channels, N] → [N]
-            check_loudness(mono, self._received / self._rate, self._rate)
-            self._received += len(mono)
+            sound = mono[: sound_length(mono)]
+            self._received += len(sound)
             if self._resampler is not None:
-                mono = np.asarray(self._resampler.resample_chunk(np.ascontiguousarray(mono)), np.float32)
-            self._returned += len(mono)
-            yield mono
+                converted = np.asarray(self._resampler.resample_chunk(np.ascontiguousarray(sound)), np.float32)
+            else:
+                converted = sound
+            self._returned += len(converted)
+            yield converted
+            if len(sound) < len(mono):
+                raise no_sound(mono[len(sound)], self._received / self._rate)
 
-    def _rest(self) -> Iterator[Samples]:
+    def rest(self) -> Iterator[Samples]:
         """The resampler's, so that n samples have become round(n · 16000 / rate) in all."""
         if self._resampler is not None:
             rest = np.asarray(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True), np.float32)

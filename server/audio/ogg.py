@@ -13,13 +13,17 @@ REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byt
 
 
 class OggPages:
-    """Checks the pages as they arrive; whatever does not begin like Ogg passes."""
+    """Checks the pages as they arrive; whatever does not begin like Ogg passes.
+
+    Attributes:
+        offset: Bytes of the stream in whole pages so far: where the next one begins, or the damaged one.
+    """
 
     def __init__(self) -> None:
         """Starts before the first page."""
         self._data = bytearray()
         self._ogg: bool | None = None  # not known yet
-        self._offset = 0  # of the page in the stream
+        self.offset = 0
 
     def check(self, data: bytes) -> None:
         """Takes the next bytes.
@@ -34,7 +38,7 @@ class OggPages:
             self._ogg = self._data.startswith(b"OggS")
         if self._ogg:
             while length := self._page():
-                self._offset += length
+                self.offset += length
                 del self._data[:length]
         elif self._ogg is False:
             self._data.clear()
@@ -46,13 +50,13 @@ class OggPages:
             AudioError: if the stream ends inside a page.
         """
         if self._ogg and self._data:
-            raise AudioError(f"the audio breaks off: the Ogg page at byte {self._offset} is not whole")
+            raise AudioError(f"the audio breaks off: the Ogg page at byte {self.offset} is not whole")
 
     def _page(self) -> int:
         """Length of the first page, checked; 0 if it is not there in full."""
         data = self._data
         if not data.startswith(b"OggS"[: len(data)]):
-            raise AudioError(f"the audio is damaged: expected an Ogg page at byte {self._offset}")
+            raise AudioError(f"the audio is damaged: expected an Ogg page at byte {self.offset}")
         if len(data) < HEADER or len(data) < HEADER + data[26]:
             return 0
         length = HEADER + data[26] + sum(data[HEADER : HEADER + data[26]])
@@ -61,7 +65,7 @@ class OggPages:
         expected = struct.unpack("<I", data[22:26])[0]
         page = bytes(data[:22]) + bytes(4) + bytes(data[26:length])
         if _checksum(page) != expected:
-            raise AudioError(f"the audio is damaged: the Ogg page at byte {self._offset} does not match its checksum")
+            raise AudioError(f"the audio is damaged: the Ogg page at byte {self.offset} does not match its checksum")
         return length
 
 

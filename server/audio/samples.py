@@ -54,13 +54,14 @@ class SampleDecoder:
         whole = len(data) // self._width * self._width
         self._cut = data[whole:]
         samples = pcm.decode(data[:whole], self._encoding)
-        if self._encoding is Encoding.F32LE:
-            check_loudness(samples, self.samples / self._rate, self._rate)
-        self.samples += len(samples)
-        if self._resampler is None:
-            self._returned += len(samples)
-            return samples
-        return self._count(self._resampler.resample_chunk(samples))
+        sound = samples[: sound_length(samples)] if self._encoding is Encoding.F32LE else samples
+        self.samples += len(sound)
+        converted = self._count(sound if self._resampler is None else self._resampler.resample_chunk(sound))
+        if len(sound) < len(samples):
+            error = no_sound(samples[len(sound)], self.samples / self._rate)
+            error.samples = np.concatenate([converted, self.finish()])
+            raise error
+        return converted
 
     def finish(self) -> NDArray[np.float32]:
         """The resampler's rest, so that n samples have become round(n · 16000 / rate) in all, [N].
@@ -87,19 +88,17 @@ class SampleDecoder:
         return samples
 
 
-def check_loudness(samples: NDArray[np.float32], begin_s: float, rate: int) -> None:
-    """Refuses floats that are no audio.
+def sound_length(samples: NDArray[np.float32]) -> int:
+    """How many samples come before the first that is no audio: not-a-number, infinite, or far beyond full scale.
 
     Args:
         samples: [N], full scale being 1.
-        begin_s: Where the first one stands, in seconds.
-        rate: Hertz.
-
-    Raises:
-        AudioError: for not-a-number, infinities, and what lies far beyond full scale.
     """
     bad = ~(np.abs(samples) <= LOUDEST)  # so that not-a-number is bad, too
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        text = f"got {samples[first]} at {begin_s + first / rate:.3f} s"
-        raise AudioError(f"expected finite samples in [-1, 1], {text}: are these floats audio?")
+    return int(bad.argmax()) if bad.any() else len(samples)
+
+
+def no_sound(sample: np.float32, second: float) -> AudioError:
+    """The refusal of a sample that is no audio, and stands at this second."""
+    text = f"got {sample} at {second:.3f} s"
+    return AudioError(f"expected finite samples in [-1, 1], {text}: are these floats audio?")

@@ -30,6 +30,7 @@ export class Session {
   #greeted = false; // on this connection
   #stopSent = false; // on this connection
   #stopping = false;
+  #cut = false; // a file was, by `stop`
   #told = null; // the server's latest error
   #sent = 0; // bytes, on this connection
   #times;
@@ -83,6 +84,7 @@ export class Session {
   /** No more audio; what was sent becomes final. */
   stop() {
     this.#stopping = true;
+    this.#cut = !this.#source.live && this.#sent < this.#source.end;
     this.#source.close(this.#sent);
     if (this.phase === "open") this.#become("stopping");
     this.pump();
@@ -170,8 +172,14 @@ export class Session {
   }
 
   #hearError(error) {
+    if (this.#isOurCut(error)) return;
     // That a failed session cannot be resumed says less than why it failed.
     if (this.#told === null || error.code !== "unknown_session") this.#told = error;
+  }
+
+  /** Whether an error says no more than that a file ends where it was cut. */
+  #isOurCut(error) {
+    return this.#cut && error.code === "invalid_audio";
   }
 
   #final(final) {
@@ -200,7 +208,8 @@ export class Session {
     this.#socket = null;
     this.#greeted = false;
     clearTimeout(this.#timers.drain);
-    if (refusal) this.#end("failed", refusal);
+    if (refusal && this.#isOurCut(refusal)) this.#end("done", null);
+    else if (refusal) this.#end("failed", refusal);
     else this.#retry();
   }
 

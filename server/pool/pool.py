@@ -72,6 +72,11 @@ class Pool:
         return self._about
 
     @property
+    def phrase_lists(self) -> int:
+        """Different lists of phrases that a worker can hold; none before the first has started."""
+        return 0 if self._about is None else self._about.phrase_lists
+
+    @property
     def streams(self) -> int:
         """Streams that are open, those that wait for a worker included."""
         return len(self._pins)

@@ -117,6 +117,24 @@ class Session(SessionCore):
             self._to_worker(self._recognition.finish())
         return self._actions()
 
+    def audio_damaged(
+        self, message: str, samples: NDArray[np.float32], source_samples: int, now: float, source_bytes: int = 0
+    ) -> list[Action]:
+        """The decoder found no audio (its `AudioError`): what came before is still made final, then the session ends.
+
+        Args:
+            message: For the peer: what was expected and what to do.
+            samples: [N] at 16 kHz, decoded before that place; may be empty. The others are as of `receive_audio`.
+            source_samples: All samples that came in the session so far.
+            now: Seconds.
+            source_bytes: All bytes that came in the session so far.
+        """
+        self._clock(now)
+        if self.active and not self._recognition.finishing:
+            self._add(samples, source_samples, source_bytes)
+            self._end(ErrorCode.INVALID_AUDIO, message, decoder_works=False)
+        return self._actions()
+
     def disconnected(self, now: float, code: int = ABNORMAL_CLOSURE) -> list[Action]:
         """The session's current connection ended.
 
@@ -222,16 +240,11 @@ class Session(SessionCore):
     def refuse(self, code: ErrorCode, message: str) -> list[Action]:
         """Something else went wrong: tells the client and closes.
 
-        With `INVALID_AUDIO` (the decoder's `AudioError`) what came before is still made final.
-
         Args:
             code: What went wrong.
             message: For the peer: what was expected and what to do.
         """
-        if code is not ErrorCode.INVALID_AUDIO or not self.active:
-            self._fail(code, message)
-        elif not self._recognition.finishing:
-            self._end(code, message, decoder_works=False)
+        self._fail(code, message)
         return self._actions()
 
     def drain(self, now: float) -> list[Action]:

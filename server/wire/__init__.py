@@ -11,6 +11,7 @@ what was expected and where. Nothing is guessed and nothing is ignored.
 from server.wire.codec import MAX_CLIENT_BYTES, MAX_SERVER_BYTES, decode_client, decode_server, encode
 from server.wire.errors import ErrorCode, WireError
 from server.wire.messages import (
+    ACK_BYTES,
     Ack,
     Alternative,
     Attention,
@@ -33,6 +34,7 @@ from server.wire.messages import (
 )
 
 __all__ = [
+    "ACK_BYTES",
     "MAX_CLIENT_BYTES",
     "MAX_SERVER_BYTES",
     "Ack",

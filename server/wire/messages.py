@@ -25,6 +25,8 @@ Phrase = Annotated[str, Meta(min_length=1, max_length=200)]
 """A phrase to listen for, 1 to 200 characters."""
 Token = Annotated[str, Meta(min_length=1, max_length=200)]
 """An opaque identifier given by the server."""
+ACK_BYTES = 64 * 1024
+"""Bytes after which an `Ack` comes at the latest: a container's cover art is no audio, and could fill any buffer."""
 
 
 class Encoding(StrEnum):

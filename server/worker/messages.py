@@ -76,6 +76,8 @@ class Started(_Struct, frozen=True, tag="started"):
     lookahead_ms: int
     device: str
     """What it computes on, such as "cpu" or "gpu"."""
+    phrase_lists: int
+    """Different lists of phrases it can hold."""
     engine: str = "xla"
     """What computes the steps: a name of `EngineKind`, but not "auto"."""
     beam: int = 1

@@ -94,6 +94,7 @@ def serve(options: Options, cache: ProgramCache | None = None) -> None:
         slots=options.slots,
         lookahead_ms=engine.lookahead_ms,
         device=_device(),
+        phrase_lists=phrases.lists,
         engine=kind,
         beam=beam,
     )

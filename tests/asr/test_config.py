@@ -63,6 +63,8 @@ def test_a_config_comes_back_from_its_own_values() -> None:
         ({"name": "x", "parts": [{}, {"a": 1}]}, r"unknown key parts\[1\].a"),
         ({"name": 1}, "name: expected str, got 1"),
         ({"name": "x", "inner": 3}, "inner: expected a table, got 3"),
+        (None, "config: expected a table, got None"),
+        ([], r"config: expected a table, got \[\]"),
         ({"name": "x", "inner": {"size": 1.5}}, "inner.size: expected int, got 1.5"),
         ({"name": "x", "inner": {"size": "1"}}, "inner.size: expected int, got '1'"),
         ({"name": "x", "inner": {"size": True}}, "inner.size: expected int, got True"),

@@ -74,7 +74,7 @@ def test_the_bundled_model_is_searched_by_its_phonemes() -> None:
         ({"beam": "wide"}, "decoding: beam: expected"),
         ({"ctc_weight": -0.1}, "decoding: ctc_weight: expected a number of 0 or more, got -0.1"),
         ({"lm_weight": -1.0}, "decoding: lm_weight: expected a number of 0 or more, got -1.0"),
-        ({"label_bonus": float("inf")}, "decoding: label_bonus: expected a number of 0 or more, got inf"),
+        ({"label_bonus": float("inf")}, "decoding: label_bonus: expected a finite number, got inf"),
         ({"bean": 8}, "decoding: unknown key bean"),
     ],
 )
@@ -122,6 +122,7 @@ def test_a_missing_file_is_named(saved: Path, missing: str) -> None:
         (b'{"format": 2}', "expected model format 1, got 2"),
         (b'{"format": 1, "model": {"dims": 3}}', "unknown key dims; known here: "),
         (b'{"format": 1, "model": {"dim": -3}}', "dim: expected a number above 0, got -3"),
+        (b'{"format": 1, "model": null}', "config: expected a table, got None"),
     ],
 )
 def test_a_broken_configuration_is_named(saved: Path, content: bytes, message: str) -> None:

@@ -69,6 +69,12 @@ def test_damaged_model_is_an_error(damage: bytes) -> None:
         Tokenizer(damage)
 
 
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"abcde")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.model: expected a sentencepiece model, got 5 other bytes"):
+        read_tokenizer(tmp_path / "tokenizer.model")
+
+
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
 def test_cut_model_is_an_error(kept: int, tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.model"

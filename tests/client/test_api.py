@@ -221,11 +221,13 @@ async def test_use_before_and_after_the_block() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_stop_inside_a_sample() -> None:
+async def test_an_end_inside_a_sample() -> None:
     async with FakeServer() as server, connect(server.url) as session:
         await session.send(b"123")
-        with pytest.raises(ValueError, match="expected a multiple of 2 bytes of pcm_s16le, got 3"):
-            await session.stop()
+        for end in (session.flush, session.stop):
+            with pytest.raises(ValueError, match="expected a multiple of 2 bytes of pcm_s16le, got 3"):
+                async with asyncio.timeout(10):
+                    await end()
 
 
 @pytest.mark.parametrize(

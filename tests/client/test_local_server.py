@@ -48,6 +48,15 @@ async def test_a_server_that_writes_nothing_is_said_to() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_log_goes_on_after_an_empty_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spaced.py").write_text('import sys\nsys.exit("\\nthe reason\\n" + "\\n" * 200_000 + "the end")\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(LocalServerError, match="the server ended with 1: its log ends with\nthe reason\nthe end"):
+        async with LocalServer(program="spaced", start_s=20.0):
+            pytest.fail("it runs")
+
+
+@pytest.mark.asyncio
 async def test_one_that_is_never_ready_is_stopped() -> None:
     server = LocalServer(["--workers", "0"], program="http.server", start_s=1.0)
     server._command = [*server._command[:3], "0"]

@@ -14,6 +14,7 @@ from client.errors import (
 from client.session import MAX_FRAME_BYTES, Session
 from client.states import State
 from server.wire import (
+    ACK_BYTES,
     Ack,
     Done,
     Encoding,
@@ -301,7 +302,29 @@ def test_a_close_before_ready() -> None:
     assert str(reason) == "the connection ended (code 1011) before the server was ready: sorry"
 
 
+def test_an_error_that_was_outlasted_is_over() -> None:
+    session = opened()
+    session.receive(error(ErrorCode.TOO_FAST))
+    resumed(session)  # the close was lost
+    session.stop()
+    session.next_frame()
+    session.receive(encode(Done(samples=0, audio_ms=0, segments=0)))
+    assert session.state is State.DONE
+
+
+def test_audio_that_ends_inside_a_sample_is_not_flushed() -> None:
+    session = opened()
+    session.add(b"abc")
+    with pytest.raises(ValueError, match="expected a multiple of 2 bytes of pcm_s16le, got 3"):
+        session.flush()
+    session.add(b"d")
+    assert session.flush() == 4
+
+
 def test_time_kept() -> None:
     assert Session(START, pending_s=2).room == 2 * 16_000 * 2
+    # Less could be full before the server acknowledges anything, and then for ever.
+    assert Session(Start(sample_rate=48_000), pending_s=0.1).room == 48_000 * 2
+    assert Session(Start(encoding=Encoding.CONTAINER), pending_s=0.1).room == ACK_BYTES
     with pytest.raises(ValueError, match="expected pending_s > 0, got 0"):
         Session(START, pending_s=0)

@@ -136,6 +136,30 @@ def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
         load_audio(path)
 
 
+@pytest.fixture
+def open_flac(tmp_path: Path) -> Path:
+    """A FLAC file whose header leaves the length open, as one written to a pipe; a.flac is the same with it."""
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).uniform(-0.5, 0.5, (70_000, 2)), 22_050)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21] &= 0xF0  # STREAMINFO's 36 bits of samples in all
+    data[22:26] = bytes(4)
+    (tmp_path / "open.flac").write_bytes(data)
+    return tmp_path / "open.flac"
+
+
+def test_flac_without_a_length_is_read_to_its_end(open_flac: Path) -> None:
+    assert soundfile.info(open_flac).frames > 2**62
+    np.testing.assert_array_equal(load_audio(open_flac), load_audio(open_flac.with_name("a.flac")))
+    assert audio_seconds(open_flac) == audio_seconds(open_flac.with_name("a.flac")) == 70_000 / 22_050
+
+
+def test_flac_without_a_length_needs_pyav(open_flac: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    for read in (load_audio, audio_seconds):
+        with pytest.raises(AudioError, match=r"open\.flac: .*its header tells no length.* PyAV, .* not installed"):
+            read(open_flac)
+
+
 def untagged_mp3(path: Path, parts: list[np.ndarray], mode: str = "VARIABLE") -> Path:
     """An MP3 without the first frame that tells its length, which is then estimated from its first bit rate."""
     with soundfile.SoundFile(path, "w", 44_100, 1, format="MP3", bitrate_mode=mode, compression_level=0.3) as file:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.batches import Bucket, Example, PlannedBatch, assemble, make_buckets, plan_epoch, prefetched, too_long
+from data.batches import (
+    Bucket,
+    Example,
+    PlannedBatch,
+    assemble,
+    make_buckets,
+    plan_epoch,
+    prefetched,
+    too_few,
+    too_long,
+)
 from data.cache import FeatureCache
 from data.joining import Joined
 from data.manifest import Utterance
@@ -69,6 +79,16 @@ def test_what_only_a_fast_speed_makes_fit_is_heard_fast() -> None:
     assert too_long(examples, BUCKETS, SPEEDS) == []
     assert too_long(examples, BUCKETS) == examples
     assert plan(examples, speeds=(1.0,)) == []
+
+
+def test_what_never_fills_a_batch_is_known() -> None:
+    """8 of up to 128 frames make a batch, 4 of up to 256."""
+    short, long, impossible = [example(50)] * 8, [example(200 + i) for i in range(3)], [example(400)]
+    assert too_few([*short, *long, *impossible], BUCKETS, SPEEDS) == long
+    assert too_few([*short[1:], *long, example(250)], BUCKETS, SPEEDS) == short[1:]
+    assert too_few([*short, *long, example(250)], BUCKETS, SPEEDS) == []
+    for epoch in range(9):
+        assert set(heard(plan([*short, *long], epoch=epoch, speeds=(1.0,)))) == set(range(8))
 
 
 def test_many_labels_in_little_time_take_a_longer_bucket() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.cache import FeatureCache, build_cache, open_cache
+from data.cache import FeatureCache, build_cache, open_cache, write_cache
 from data.manifest import Utterance
 
 Build = Callable[..., FeatureCache]
@@ -97,6 +97,31 @@ def test_frames_of_another_width_are_an_error(utterances: list[Utterance], build
     with pytest.raises(ValueError, match=r"a: expected frames of shape \[t, 3\], got \[3, 2\]"):
         build(utterances, bins=3)
     assert open_cache(tmp_path / "cache", "bytes") is None
+
+
+def test_a_rebuild_that_fails_leaves_what_was_there(utterances: list[Utterance], build: Build, tmp_path: Path) -> None:
+    """Bit for bit, and nothing of its own, though it has the process id of the first."""
+    build(utterances)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "cache").iterdir()}
+    with pytest.raises(ValueError, match="b: expected frames of shape"):
+        features = [np.ones((9, 2), np.float16), np.ones((9, 3), np.float16)]
+        write_cache(utterances[:2], features, tmp_path / "cache", "bytes", bins=2)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "cache").iterdir()} == before
+    np.testing.assert_array_equal(build(utterances)["c"], featurise(tmp_path / "c"))
+
+
+@pytest.mark.parametrize("length", [None, 0, 8, 40])
+def test_frames_that_are_gone_or_of_another_length_are_made_anew(
+    utterances: list[Utterance], build: Build, decoded: list[str], tmp_path: Path, length: int | None
+) -> None:
+    build(utterances)
+    (frames,) = (tmp_path / "cache").glob("frames-*")  # of 9 x 2 x 2 bytes
+    frames.unlink()
+    if length is not None:
+        frames.write_bytes(bytes(length))
+    assert open_cache(tmp_path / "cache", "bytes") is None
+    np.testing.assert_array_equal(build(utterances)["c"], featurise(tmp_path / "c"))
+    assert decoded == 2 * ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("contents", ["{", '{"settings": "bytes", "bins": 2, "file": "frames-1.f16", "spans": {}}'])

@@ -247,3 +247,17 @@ def test_augment_makes_copies(run: Run, folder: Path, tmp_path: Path) -> None:
     status, said, err = run("augment", manifest, "-o", out, "--split", "dev")
     assert (status, said) == (1, "")
     assert err == "error: expected utterances of split dev, found none\n"
+
+
+def test_augment_takes_noise_from_recordings_alone(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Not from hidden files; and without any there is nothing to take."""
+    manifest, out, noise = tmp_path / "m.jsonl", tmp_path / "out", tmp_path / "noise"
+    noise.mkdir()
+    (noise / ".DS_Store").write_bytes(b"no audio")
+    assert run("prepare", "folder", folder, "-o", manifest, "--split", "train")[0] == 0
+    status, said, err = run("augment", manifest, "-o", out, "--noise", noise)
+    assert (status, said, err) == (1, "", f"error: {noise}: expected a folder of recordings, found none\n")
+    assert not out.exists()
+    soundfile.write(noise / "hum.wav", np.full(4000, 0.01), 16_000)
+    status, said, err = run("augment", manifest, "-o", out, "--noise", noise, "--jobs", 1)
+    assert (status, err) == (0, "") and said.startswith("Made 2 copies")

@@ -77,6 +77,41 @@ def test_a_second_run_goes_on(utterances: list[Utterance], tmp_path: Path) -> No
     assert not {contents for _, contents in files(tmp_path / "other").values()} & {c for _, c in after.values()}
 
 
+@pytest.mark.parametrize("change", ["effects", "noise", "another noise", "recording", "transcript"])
+def test_what_has_changed_is_copied_anew(utterances: list[Utterance], tmp_path: Path, change: str) -> None:
+    """As if it were the first run; with other words alone, it is the copy that was there."""
+    noisy = dataclasses.replace(NOTHING, noise_probability=1.0)
+    noise = np.random.default_rng(1).normal(size=4000).astype(np.float32)
+    make_copies(utterances, tmp_path / "out", CopyConfig(effects=noisy), [noise])
+    before = [load_audio(u.audio) for u in read_manifest(tmp_path / "out" / "manifest.jsonl")[3:]]
+    config, noises = CopyConfig(effects=noisy), [noise]
+    if change == "effects":
+        config = CopyConfig(effects=dataclasses.replace(noisy, noise_snr_db=(0.0, 0.0)))
+    elif change == "recording":
+        for utterance in utterances:
+            soundfile.write(utterance.audio, 0.2 * np.ones(8000), 16_000)
+    elif change == "transcript":
+        utterances = [dataclasses.replace(u, text="other words") for u in utterances]
+    else:
+        noises = [noise[::-1].copy()] if change == "another noise" else []
+    made = {}
+    for name in ("out", "fresh"):
+        make_copies(utterances, tmp_path / name, config, noises)
+        made[name] = [load_audio(u.audio) for u in read_manifest(tmp_path / name / "manifest.jsonl")[3:]]
+    for old, new, expected in zip(before, made["out"], made["fresh"], strict=True):
+        np.testing.assert_array_equal(new, expected)
+        assert np.array_equal(old, new) == (change == "transcript")
+
+
+def test_copies_are_not_named_as_utterances_are(utterances: list[Utterance], tmp_path: Path) -> None:
+    """As in the manifest of an earlier run; nothing is copied before that is found."""
+    taken = dataclasses.replace(utterances[0], id="a/1-augmented-2", split="dev")
+    with pytest.raises(ValueError, match="expected a manifest without copies of what is copied, got a/1-augmented-2"):
+        make_copies([*utterances, taken], tmp_path / "out", CopyConfig(copies=2))
+    assert not (tmp_path / "out").exists()
+    assert make_copies([*utterances, taken], tmp_path / "out", CopyConfig()) == 2
+
+
 def test_what_cannot_be_copied_is_an_error(utterances: list[Utterance], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected utterances of split test or tests, found none"):
         make_copies(utterances, tmp_path / "out", CopyConfig(("test", "tests")))

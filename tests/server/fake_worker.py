@@ -46,6 +46,7 @@ class Stream:
     keep_from: int
     segment: int
     chunks_per_segment: int
+    phrases: tuple[str, ...]
     audio: bytearray = field(default_factory=bytearray)
     words: list[SpokenWord] = field(default_factory=list)
     checksum: int = 0
@@ -108,10 +109,13 @@ class FakeWorker:
 
     def open(self, message: Open) -> None:
         """Take a stream, or refuse it."""
+        lists = {stream.phrases for stream in self.streams.values()} | {message.phrases}
         if "unsupported" in message.phrases:
             self.answers.append(Refused(stream=message.stream, message="no phrases here", unsupported=True))
         elif len(self.streams) >= self.options.slots:
             self.answers.append(Refused(stream=message.stream, message="no slot is free"))
+        elif len(lists - {()}) > self.options.phrase_lists:
+            self.answers.append(Refused(stream=message.stream, message="no place for phrases is free"))
         else:
             self.streams[message.stream] = Stream(
                 chunk=message.chunk_ms * RATE // 1000,
@@ -119,6 +123,7 @@ class FakeWorker:
                 keep_from=message.position,
                 segment=message.segment,
                 chunks_per_segment=self.options.segment,
+                phrases=message.phrases,
             )
 
     def chunks(self, number: int, stream: Stream) -> None:
@@ -164,6 +169,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--connect", required=True)
     parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--phrase-lists", type=int, default=16, help="different ones at a time")
     parser.add_argument("--segment", type=int, default=4, help="chunks per segment")
     parser.add_argument("--die-after", type=int, default=0, help="recognised chunks after which the process ends")
     parser.add_argument("--mute", action="store_true", help="answer nothing")
@@ -179,7 +185,14 @@ def first_message(options: argparse.Namespace) -> bytes:
         return b"\xc1"
     if options.first == "finished":
         return messages.encode(Finished(stream=0))
-    started = Started(model="fake", chunks_ms=(320, 640), slots=options.slots, lookahead_ms=0, device="cpu")
+    started = Started(
+        model="fake",
+        chunks_ms=(320, 640),
+        slots=options.slots,
+        lookahead_ms=0,
+        device="cpu",
+        phrase_lists=options.phrase_lists,
+    )
     return messages.encode(started)
 
 

@@ -259,6 +259,10 @@ def test_favours_phrases_and_takes_it_back(ngrams: NgramModel, scratch: Scratch)
     assert total(["new", "york", ""]) == 3.0
     assert total(["york", "old"]) == 10.0
     assert total(["", "new", "new", "york", "city", "new"]) == 7.0
+    assert total(["new", "york", "old"]) == 3.0  # "york" is paid
+
+    automaton = phrase_automaton([["new", "new"]], {"new": 1.0}, numbers, 5)
+    assert [total(["new"] * times) for times in range(1, 6)] == [0.0, 2.0, 2.0, 4.0, 4.0]
 
     heard = spoken(["acb"]) + np.log(0.3)  # a word that the lexicon does not have
     plain, texts = search_of(ngrams, scratch)

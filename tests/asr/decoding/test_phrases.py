@@ -49,28 +49,73 @@ words = st.text("ab", min_size=1, max_size=3)
 phrase = st.lists(st.one_of(words, st.just("c")), min_size=1, max_size=3).map(" ".join)
 
 
-def pending(labels: tuple[int, ...], phrases: set[tuple[int, ...]]) -> int:
-    """Pieces said of a phrase that `labels` begin, less its first, after the last place where one was completed."""
-    last = max((n for n in range(1, len(labels)) if labels[:n] in phrases and STARTS[labels[n]]), default=1)
-    return len(labels) - last if labels else 0
+class Definition:
+    """What was said as pieces, without an automaton: how much of it begins a phrase, and what that is worth."""
+
+    def __init__(self, phrases: Sequence[str]) -> None:
+        self.known = {tuple(Toy().encode(text)) for text in phrases}
+        self.begun = {piece[:n] for piece in self.known for n in range(1, len(piece) + 1)}
+
+    def next(self, said: tuple[int, ...], label: int) -> tuple[int, ...]:
+        """The longest end that begins a phrase; a new word after a whole phrase begins one by itself."""
+        if (*said, label) in self.begun or not said:
+            return (*said, label) if (*said, label) in self.begun else ()
+        return self.next(() if said in self.known and STARTS[label] else self.shorter(said), label)
+
+    def shorter(self, said: tuple[int, ...]) -> tuple[int, ...]:
+        """The longest end of it, less than it, that may begin another phrase."""
+        before, label = said[:-1], said[-1]
+        if not before:
+            return ()
+        return self.next(() if before in self.known and STARTS[label] else self.shorter(before), label)
+
+    def pending(self, said: tuple[int, ...]) -> int:
+        """Its pieces but the first, less those that a whole phrase in it has kept."""
+        if len(said) < 2:
+            return 0
+        return 1 + self.pending(said[:-1]) - (self.earned(said[:-1]) if STARTS[said[-1]] else 0)
+
+    def earned(self, said: tuple[int, ...]) -> int:
+        """What is kept if a word begins now: of the longest end that is a phrase."""
+        if not said or said in self.known:
+            return self.pending(said)
+        return self.earned(self.shorter(said))
 
 
-@given(st.lists(phrase, max_size=5), st.lists(st.integers(0, len(PIECES) - 1), max_size=12))
+some_phrases = st.lists(phrase, max_size=5)
+some_labels = st.lists(st.integers(0, len(PIECES) - 1), max_size=12)
+
+
+@given(some_phrases, some_labels)
 def test_bonuses_are_those_of_the_definition(phrases: list[str], labels: list[int]) -> None:
     """The longest end of what was said that begins a phrase counts; if a phrase ends it, a new word keeps its bonus."""
-    known = {tuple(Toy().encode(text)) for text in phrases}
-    begun = {piece[:n] for piece in known for n in range(1, len(piece) + 1)}
-    expected, state = [], ()
-    for i, label in enumerate(labels):
-        ends = [tuple(labels[k : i + 1]) for k in range(i + 1)]
-        following = next((end for end in ends if end in begun), ())
-        complete = next((state[k:] for k in range(len(state)) if state[k:] in known), ())
-        kept = pending(complete, known) if complete and STARTS[label] else 0
-        expected.append(
-            kept + (pending(following, known) if following else 0) - (pending(state, known) if state else 0)
-        )
+    definition, expected, state = Definition(phrases), [], ()
+    for label in labels:
+        following = definition.next(state, label)
+        kept = definition.earned(state) if STARTS[label] else 0
+        expected.append(kept + definition.pending(following) - definition.pending(state))
         state = following
     assert bonuses(compiled(phrases), labels) == expected
+
+
+@given(some_phrases, some_labels)
+def test_no_piece_is_paid_twice(phrases: list[str], labels: list[int]) -> None:
+    gained = np.cumsum([0.0, *bonuses(compiled(phrases), labels)])
+    assert (gained >= 0.0).all() and (gained <= np.arange(len(gained))).all()
+
+
+@pytest.mark.parametrize(
+    ("phrases", "said", "worth"),
+    [
+        (["aa bb c"], "aa bb c", 4.0),
+        (["aa bb c", "bb"], "aa bb c", 4.0),  # one within the other
+        (["aa aa"], "aa aa aa", 3.0 + 1.0),  # a half of one more
+        (["aa aa"], "aa aa aa aa", 3.0 + 3.0),
+        (["aa bb", "bb c"], "aa bb c", 3.0),  # "bb" is paid
+    ],
+)
+def test_a_word_of_two_phrases_counts_once(phrases: list[str], said: str, worth: float) -> None:
+    assert sum(bonuses(compiled(phrases), Toy().encode(said))) == worth
 
 
 def test_a_phrase_earns_its_bonus_and_another_word_gives_it_back() -> None:

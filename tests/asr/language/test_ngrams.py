@@ -19,6 +19,7 @@ from asr.errors import AsrError, CheckpointError
 from asr.language.config import FusionWeights, LanguageConfig, WordPrices
 from asr.language.fusion import make_search
 from asr.language.lexicon import OUTSIDE, ROOT, build_lexicon
+from asr.language.mixture import merged
 from asr.language.model import RecurrentLanguageModel
 from asr.language.ngrams import START, UNKNOWN, NgramModel, estimate
 from asr.language.word_command import Sources, train_words_command
@@ -131,6 +132,14 @@ def test_a_little_text_is_enough() -> None:
     assert sum(np.exp(model.log_prob(word, [START])) for word in range(4)) == pytest.approx(1.0, abs=1e-6)
     assert model.words[2:] == ("b", "a")
     assert model.log_prob(2, [START, 3]) > model.log_prob(2, []) > model.log_prob(3, [START, 3])
+
+
+def test_lines_of_one_word_are_enough() -> None:
+    """A list of names or commands has no trigrams."""
+    alone = estimate([["yes"], ["no"], ["yes"], ["stop"]], 1)
+    for model in (alone, merged([alone, alone], [0.5, 0.5])):
+        assert sum(np.exp(model.log_prob(word, [START])) for word in range(5)) == pytest.approx(1.0, abs=1e-6)
+        assert model.log_prob(4, [START]) > model.log_prob(UNKNOWN, [START])
 
 
 def test_the_lexicon_has_every_word_and_no_other(whole: NgramModel, tokenizer: Tokenizer) -> None:

@@ -138,3 +138,14 @@ def test_a_flush_takes_what_is_there_and_the_stream_goes_on() -> None:
     buffer.flushing = False
     buffer.push(np.ones(CHUNK, np.float32))
     assert buffer.take()[0].sum() == CHUNK
+
+
+@pytest.mark.parametrize("samples", [np.full(3, 1e300), np.full(3, -1e20, np.float32)])
+def test_samples_far_beyond_full_scale_are_refused(samples: np.ndarray) -> None:
+    """They would overflow into infinity, and that would end the search of every stream beside."""
+    buffer = StreamBuffer(CHUNK, BLOCK)
+    with pytest.raises(AsrError, match="expected samples of full scale 1, got 1e"):
+        buffer.push(samples)
+    assert buffer.received == 0
+    buffer.push(np.full(3, 32_767.0))
+    assert buffer.received == 3

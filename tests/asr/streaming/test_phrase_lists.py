@@ -42,6 +42,21 @@ def test_streams_share_a_list_and_its_place_is_used_again(tokenizer: Tokenizer) 
     assert lists.take(["tea"]) == second  # still there
 
 
+def test_the_empty_list_is_never_given_away(model_folder: Path) -> None:
+    """Streams that were open before the first phrases came follow it without being counted."""
+    recognizer = Recognizer(model_folder, 640, 4)
+    first, second = recognizer.stream(), recognizer.stream()
+    recognizer.stream(["the cat"])
+    first.finish()
+    assert second.phrases == 0
+    assert recognizer.stream(["tea"]).phrases > 0
+
+
+def test_a_text_is_no_list_of_phrases(model_folder: Path) -> None:
+    with pytest.raises(AsrError, match="phrases: expected a list of phrases, got the text 'tea'"):
+        Recognizer(model_folder, 640).stream("tea")
+
+
 def test_what_cannot_be_made_is_refused(tokenizer: Tokenizer) -> None:
     with pytest.raises(AsrError, match="phrases: expected none"):
         PhraseLists(tokenizer, 0).take(["tea"])

@@ -190,6 +190,16 @@ def test_leaving_a_stream_early_frees_its_place(recogniser: Callable[..., Recogn
     assert recognizer.transcribe(samples).duration_ms == 2000
 
 
+def test_a_stream_that_was_closed_early_hears_no_more(
+    recogniser: Callable[..., Recognizer], make_audio: Callable
+) -> None:
+    with recogniser(640).stream() as stream:
+        stream.accept(make_audio(2.0, 1))
+    for more in (stream.finish, lambda: stream.accept(make_audio(1.0, 2))):
+        with pytest.raises(AsrError, match="expected an open stream, this one was closed before all was recognised"):
+            more()
+
+
 def test_an_error_leaves_the_stream_as_it_was(recogniser: Callable[..., Recognizer], make_audio: Callable) -> None:
     recognizer, samples = recogniser(640), make_audio(3.0, 1)
     bad = samples[:1000].copy()

@@ -54,6 +54,7 @@ def test_labels_that_do_not_fit_have_no_path() -> None:
     assert forced_path(log_probs, [0, 1, 0, 1]) is None
     assert forced_path(log_probs, [0, 0]) is not None  # with a blank between
     assert forced_path(log_probs[:2], [0, 0]) is None
+    assert forced_path(log_probs[:0], [0]) is None  # shorter than a frame
 
 
 def test_words_meet_in_the_middle_between_their_characters() -> None:

@@ -111,7 +111,9 @@ def test_a_seed_repeats_everything() -> None:
     ("values", "message"),
     [
         ({"noise_snr_db": [20.0, 5.0]}, r"noise_snr_db: expected \[lowest, highest\], got \[20.0, 5.0\]"),
-        ({"reverb_rt60_ms": [0.0, 5.0]}, r"reverb_rt60_ms: expected times above 0, got \[0.0, 5.0\]"),
+        ({"warp": 0.51}, "warp: expected a number from 0 to 0.5, got 0.51"),
+        ({"warp": -0.1}, "warp: expected a number from 0 to 0.5, got -0.1"),
+        ({"reverb_rt60_ms": [0.1, 5.0]}, r"reverb_rt60_ms: expected times of at least 1 ms, got \[0.1, 5.0\]"),
         ({"reverb_level_db": [1.0]}, r"reverb_level_db: expected \[lowest, highest\], got \[1.0\]"),
         ({"equalise_db": -1.0}, r"equalise_db: expected a number from 0 to 20, got -1.0"),
         ({"join_pause_ms": -1.0}, r"join_pause_ms: expected a number from 0 to 10000, got -1.0"),
@@ -123,3 +125,8 @@ def test_ranges_are_checked(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_dict(AugmentConfig, values)
     assert dataclasses.asdict(AugmentConfig())  # the defaults are within them
+
+
+def test_the_widest_ranges_can_be_drawn_from() -> None:
+    ranges = {"warp": 0.5, "reverb_probability": 0.999, "reverb_rt60_ms": [1.0, 1.0]}
+    assert all(np.isfinite(augmented(seed, **ranges)).all() for seed in range(20))

@@ -18,7 +18,9 @@ from asr.training import corpus
 from asr.training.corpus import Corpus, heard_speakers, load_corpus, phoneme_bigram
 from data.audio import load_audio
 from data.batches import Example, make_buckets
+from data.cache import write_cache
 from data.manifest import Utterance, read_manifest, write_manifest
+from data.splice import Part
 
 RATE = 16_000
 TEXTS = ("ab ba", "cad dab", "bad cd ab", None)
@@ -43,7 +45,7 @@ def load(base: Path, make_config: Callable) -> Callable[..., Corpus]:
     def run(**data: Any) -> Corpus:
         model = {"vocabulary": data.pop("vocabulary", 8), "phonemes": data.pop("phonemes", 0)}
         loss = {"text": 0.2 if data.setdefault("texts", []) else 0.0, "text_first_steps": 0}
-        loss |= {"phonemes": 0.3 if "pronunciations" in data else 0.0}
+        loss |= {"phonemes": 0.3 * ("pronunciations" in data), "teacher": 1.0 * ("teacher" in data)}
         augment = data.pop("augment", {})
         config = make_config(model=model, data=data, loss=loss, augment=augment)
         return load_corpus(config, base, base / "run")
@@ -121,6 +123,27 @@ def test_noises_whose_names_differ_in_their_kind_are_two(load: Callable[..., Cor
     assert sorted(len(noise) for noise in load(noise="noise").noises) == [
         len(log_mel(np.zeros(seconds * RATE, np.float32))) for seconds in (1, 2)
     ]
+
+
+def test_noise_too_short_for_a_frame_is_named(load: Callable[..., Corpus], base: Path) -> None:
+    """When the corpus is read, and not when a batch first draws it."""
+    (base / "noise").mkdir()
+    for name, samples in (("click.wav", 20), ("wind.wav", RATE)):
+        soundfile.write(base / "noise" / name, np.full(samples, 0.1), RATE)
+    with pytest.raises(ConfigError, match=r"noise: .*click\.wav: expected a recording of at least one frame"):
+        load(noise="noise")
+    (base / "noise" / "click.wav").unlink()
+    assert len(load(noise="noise").noises) == 1
+
+
+def test_a_teacher_says_nothing_of_recordings_that_have_changed(load: Callable[..., Corpus], base: Path) -> None:
+    heard = read_manifest(base / "manifest.jsonl")[:3]
+    write_cache(heard, [np.ones((12, 4), np.float16)] * 3, base / "said", "a teacher", bins=4)
+    soundfile.write(base / "1.wav", np.full(RATE // 2, 0.1), RATE)
+    teacher = load(teacher="said").teacher
+    assert teacher is not None and teacher.width == 8
+    told = {u.id: teacher.targets([Part(u.id, 0, 48)], 1.0, 48)[1].tolist() for u in heard}
+    assert told == {"u0": [1.0] * 6, "u1": [0.0] * 6, "u2": [1.0] * 6}
 
 
 def test_what_has_no_text_is_not_evaluated(load: Callable[..., Corpus], base: Path) -> None:

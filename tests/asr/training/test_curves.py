@@ -3,12 +3,13 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from asr.cli import main
 from asr.errors import AsrError
-from asr.training.curves import Curve, _broken, draw_curves, read_curves
+from asr.training.curves import Curve, draw_curves, read_curves
 
 FIRST = "step,hours,speed,characters,pieces,transducer,norm,rate\n20,0.5,60,2.5,,,1,0.001\n40,1.0,60,2.0,5.0,,1,0.001\n"
 SECOND = "step,hours,speed,characters,pieces,transducer,norm,rate\n20,0.25,60,1.5,4.0,3.0,1,0.001\n"
@@ -34,10 +35,15 @@ def test_hours_go_on_from_run_to_run(runs: list[Path]) -> None:
     assert ends == [1.0, 1.25]
 
 
-def test_a_loss_that_was_off_leaves_a_gap() -> None:
-    hours, values = _broken(Curve([0.5, 1.0, 9.0, 9.5], [4.0, 3.0, 2.0, 1.0]))
-    assert hours == [0.5, 1.0, 9.0, 9.0, 9.5]
-    assert values[:2] + values[3:] == [4.0, 3.0, 2.0, 1.0] and math.isnan(values[2])
+def test_a_loss_that_was_off_leaves_a_gap(tmp_path: Path) -> None:
+    """However far apart the lines are; before it came in, there is nothing to leave a gap in."""
+    lines = ["step,hours,characters,pieces,transducer", "1,7,4,,2", "2,14,3,5,", "3,21,2,4,", "4,28,1,3,1"]
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    losses, _, _ = read_curves([tmp_path])
+    assert losses["characters"] == Curve([7.0, 14.0, 21.0, 28.0], [4.0, 3.0, 2.0, 1.0])
+    assert losses["pieces"] == Curve([14.0, 21.0, 28.0], [5.0, 4.0, 3.0])
+    assert losses["transducer"].hours == [7.0, 14.0, 21.0, 28.0]
+    np.testing.assert_array_equal(losses["transducer"].values, [2.0, math.nan, math.nan, 1.0])
 
 
 def test_the_command_draws_a_picture(runs: list[Path], tmp_path: Path) -> None:

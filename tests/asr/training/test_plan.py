@@ -159,6 +159,22 @@ def test_what_fits_no_bucket_is_said(make_config: Callable, caplog: pytest.LogCa
     assert "32 of 64 utterances fit no bucket (0.01 h)" in caplog.text
 
 
+@pytest.mark.parametrize(("long", "join", "said"), [(3, 0.0, True), (4, 0.0, False), (3, 0.5, False)])
+def test_what_fills_no_batch_is_said(
+    make_config: Callable, caplog: pytest.LogCaptureFixture, long: int, join: float, said: bool
+) -> None:
+    """4 of up to 128 frames are a batch; joined rows are of other lengths."""
+    config = make_config(
+        data={"bucket_frames": [64, 128], "batch_frames": 512}, augment={"join_probability": join, "speeds": [1.0]}
+    )
+    corpus = corpus_of(64)
+    corpus.train[:] = [e for e in corpus.train if e.frames <= 64] + [e for e in corpus.train if e.frames == 120][:long]
+    with caplog.at_level(logging.WARNING):
+        TrainingBatches(config, corpus, no_augmentation)
+    expected = "3 of 35 utterances fill no batch of their length and may never be heard (0.00 h)"
+    assert [r.getMessage() for r in caplog.records] == [f"{expected}: take smaller batch_frames"] * said
+
+
 def test_text_comes_with_each_batch(make_config: Callable) -> None:
     texts = ["a cab", "bad dab", "dab"]
     batches = batches_of(make_config, steps=20, devices=5)

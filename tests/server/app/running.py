@@ -138,9 +138,9 @@ class Running:
         """Its sessions."""
         return self.server._app.state.sessions
 
-    def connect(self, path: str = "/v1/stream", **options: Any) -> Any:
+    def connect(self, path: str = "/v1/stream", name: str = "127.0.0.1", **options: Any) -> Any:
         """Open a websocket, as a context manager that gives a client; no pings, as it does not always read."""
-        address = f"{self.scheme.replace('http', 'ws')}://127.0.0.1:{self.port}{path}"
+        address = f"{self.scheme.replace('http', 'ws')}://{name}:{self.port}{path}"
         return _Connecting(connect(address, compression=None, **{"ping_interval": None, **options}))
 
     async def get(self, path: str, **options: Any) -> httpx.Response:

@@ -1,6 +1,7 @@
 import hashlib
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,7 @@ def test_chosen_subprotocol(offered: list[str], chosen: str | None) -> None:
         ("https://b.org", "a.org", (), False, False),
         ("null", "a.org", (), False, False),
         ("null", None, (), False, False),
+        ("http://[", "[", (), False, False),
         ("https://evil.org:8080", "evil.org:8080", (), True, False),  # a name that was made to point to us
         ("http://localhost:8080", "localhost:8080", (), True, True),
         ("http://127.0.0.1:8080", "127.0.0.1:8080", (), True, True),
@@ -194,6 +196,26 @@ async def test_pages_of_other_origins_are_refused(start_server: Any) -> None:
         assert await client.refused() == ("forbidden_origin", 4403)
     async with run.connect(origin=f"http://127.0.0.1:{run.port}") as client:
         await client.start()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_local_server_admits_no_page_of_a_name_that_was_made_to_point_to_it(
+    start_server: Any, host: str
+) -> None:
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    run = await start_server(host=host)
+    local = f"[{host}]" if ":" in host else host
+    for name, admitted in ((local, True), ("evil.example", False)):
+        there = socket.create_connection((host, run.port))
+        async with run.connect(name=name, sock=there, origin=f"http://{name}:{run.port}") as client:
+            if admitted:
+                assert isinstance(await client.start(), Ready)
+            else:
+                assert await client.refused() == ("forbidden_origin", 4403)
 
 
 @pytest.mark.asyncio

@@ -19,7 +19,7 @@ from server.worker.messages import Finish, Started
 
 pytestmark = pytest.mark.asyncio
 
-MODEL = Started(model="fake", chunks_ms=(320,), slots=1, lookahead_ms=0, device="cpu")
+MODEL = Started(model="fake", chunks_ms=(320,), slots=1, lookahead_ms=0, device="cpu", phrase_lists=16)
 
 
 class SlowDecoder:
@@ -143,9 +143,14 @@ async def test_audio_that_is_none_is_refused(world: World, blocking: bool) -> No
     world.decoder.blocking = blocking
     world.decoder.go_on.set()
     world.decoder.error = AudioError("expected audio")
+    world.decoder.error.samples = np.ones(320, np.float32)
     await world.hearing.hear(world.seat, b"12")
-    assert world.actions[0].message.code == ErrorCode.INVALID_AUDIO
+    audio, error, finish = (action.message for action in world.actions)
+    assert error.code == ErrorCode.INVALID_AUDIO
+    assert audio.samples == world.decoder.error.samples.tobytes()  # before the damage
+    assert isinstance(finish, Finish)
     assert world.session.state is State.STOPPING
+    assert world.seconds() == 320 / 16_000
     before = len(world.actions)
     await world.hearing.hear(world.seat, b"12")
     assert len(world.actions) == before  # it is not told again
@@ -159,6 +164,26 @@ async def test_an_end_that_is_none_is_refused(world: World) -> None:
     await world.hearing.stop()
     assert world.actions[0].message.code == ErrorCode.INVALID_AUDIO
     assert world.actions[-1].message.stream == 1  # the worker is told to finish
+
+
+async def test_what_was_decoded_before_an_end_that_is_none_is_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off() -> None:
+        error = AudioError("expected more")
+        error.samples = np.ones(3, np.float32)
+        raise error
+
+    monkeypatch.setattr(world.decoder, "finish", break_off)
+    task = await in_thread(world)
+    world.session.receive_text('{"type":"stop"}', 1.0)
+    world.hearing.finish(world.seat)
+    world.decoder.go_on.set()
+    await task
+    await world.hearing.stop()
+    (audio, finish) = (action.message for action in world.actions if isinstance(action, ToWorker))
+    assert np.frombuffer(audio.samples, "<f4").tolist() == [0.0] * 4 + [1.0] * 3
+    assert isinstance(finish, Finish)
 
 
 async def test_a_decoder_that_fails_is_a_fault_of_ours(world: World) -> None:

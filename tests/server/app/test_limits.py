@@ -12,7 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from server.session import State
-from server.wire import Done, Encoding, Error, Final, Partial, Ready, Start, Stop
+from server.wire import Done, Encoding, Error, Final, Partial, Ready, Resume, Start, Stop
+from tests.server.app.running import Client, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -28,6 +29,67 @@ async def test_a_full_server_says_so(start_server: Any) -> None:
         async with run.connect() as fourth:
             await fourth.start()
     assert await run.metric('earshot_refusals_total{code="overloaded"}') == 1
+
+
+async def leave_finished(run: Any, client: Client) -> Ready:
+    """Start and stop a session, and drop the connection without an answer to the close."""
+    ready = await client.start()
+    client.websocket.transport.pause_reading()
+    await client.send(Stop())
+    (session,) = [seat.session for seat in run.sessions.seats if seat.session.id == ready.session]
+    await until(lambda: session.state is State.FINISHED)
+    client.drop()
+    await until(lambda: session.state is State.FINISHED_DETACHED)
+    return ready
+
+
+async def test_a_session_that_is_finished_holds_no_slot(start_server: Any) -> None:
+    run = await start_server("--slots", "1", max_streams=1)
+    async with run.connect() as first, run.connect() as second:
+        await leave_finished(run, first)
+        assert run.pool.streams == 0
+        assert isinstance(await second.start(), Ready)
+
+
+async def test_finished_sessions_that_wait_for_their_clients_are_bounded(start_server: Any) -> None:
+    run = await start_server(max_streams=2)
+    left: list[Ready] = []
+    for _ in range(4):
+        async with run.connect() as client:
+            left.append(await leave_finished(run, client))
+        assert len(run.sessions.seats) <= 2
+    for ready, kept in zip(left, (False, False, True, True), strict=True):
+        async with run.connect() as again:
+            await again.send(Resume(session=ready.session, resume=ready.resume))
+            if kept:
+                await again.until(Done)
+            else:
+                assert await again.refused() == ("unknown_session", 4404)
+
+
+async def test_more_lists_of_phrases_than_a_worker_holds_are_refused(
+    start_server: Any, speech: Callable[..., bytes]
+) -> None:
+    run = await start_server("--phrase-lists", "2", workers=2, max_streams=6)
+    data = speech(2.0)
+    expected = await run.transcribe(data)
+    clients = [run.connect() for _ in range(5)]
+    async with clients[0] as first, clients[1] as second, clients[2] as like_first, clients[3] as third:
+        await first.start(phrases=("Ada", "Grace"))
+        await second.start(phrases=("Grace",))
+        await like_first.start(phrases=("Ada", "Grace", "Ada"))
+        await third.send(Start(sample_rate=16_000, phrases=("Ada",)))
+        assert await third.refused() == ("overloaded", 1013)
+        for client in (first, second, like_first):
+            await client.audio(data[:32_000])
+            await client.until(Partial)
+        os.kill(run.pool.workers[0].pid, signal.SIGKILL)  # the other one has room for its lists
+        for client in (first, second, like_first):
+            await client.audio(data[32_000:])
+            await client.stop()
+            assert client.finals == expected
+        async with clients[4] as last:
+            await last.start(phrases=("Ada",))
 
 
 async def test_a_worker_that_is_full_says_so(start_server: Any) -> None:

@@ -124,13 +124,16 @@ async def test_a_container_that_breaks_off_is_told_after_what_came_before(
 ) -> None:
     run = await start_server()
     data = (samples_folder / "common_voice_en_37228932.opus").read_bytes()
-    async with run.connect() as client:
-        await client.start(encoding=Encoding.CONTAINER, sample_rate=None)
-        await client.audio(data[: len(data) // 2] + bytes(3000))
-        await client.send(Stop())
-        code, close_code = await client.refused()
-    assert (code, close_code) == ("invalid_audio", 4415)
-    assert client.finals != []
+    transcripts = []
+    for frame in (777, len(data)):
+        async with run.connect() as client:
+            await client.start(encoding=Encoding.CONTAINER, sample_rate=None)
+            await client.audio(data[: len(data) // 2] + bytes(3000), frame)
+            await client.send(Stop())
+            code, close_code = await client.refused()
+        assert (code, close_code) == ("invalid_audio", 4415)
+        transcripts.append([final.text for final in client.finals])
+    assert transcripts[0] == transcripts[1] != []
 
 
 async def test_many_wrong_ones_at_once(start_server: Any, speech: Callable[..., bytes]) -> None:

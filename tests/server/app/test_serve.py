@@ -85,6 +85,31 @@ async def test_a_connection_that_asks_for_nothing_is_ended(start_server: Any, mo
 
 
 @pytest.mark.asyncio
+async def test_a_further_request_that_is_never_whole_ends_the_connection(
+    start_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.app.transport.REQUEST_S", 0.5)
+    run = await start_server()
+    reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def answer() -> bytes:
+        return await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(len(body))
+
+    body = (await run.get("/healthz")).content
+    async with asyncio.timeout(20):
+        for pause_s in (0.0, 0.3, 0.3):  # together longer than one request may take
+            writer.write(request[:20])
+            await asyncio.sleep(pause_s)
+            writer.write(request[20:])
+            assert (await answer()).startswith(b"HTTP/1.1 200")
+        writer.write(request[:20])
+        while not writer.is_closing():  # though bytes keep coming
+            await asyncio.sleep(0.1)
+            writer.write(b"x")
+
+
+@pytest.mark.asyncio
 async def test_the_server_ends_when_no_worker_starts(start_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = await start_server("--exit", "7", warm=False)
     await run.over()

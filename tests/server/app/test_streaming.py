@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.wire import Ack, Done, Encoding, Flush, Flushed, Partial, Ready, pcm
+from client import connect
+from server.wire import Ack, Done, Encoding, Final, Flush, Flushed, Partial, Ready, pcm
+from tests.server.app.running import WAIT_S
 
 pytestmark = pytest.mark.asyncio
 
@@ -86,6 +88,25 @@ async def test_containers(start_server: Any, samples_folder: Path, name: str) ->
         assert done.audio_ms > 3000
         transcripts.append([final.text for final in client.finals])
     assert transcripts[0] == transcripts[1] != []
+
+
+async def test_a_container_may_begin_with_more_than_a_client_keeps(start_server: Any, samples_folder: Path) -> None:
+    run = await start_server()
+    data = (samples_folder / "1673-143397-0012.mp3").read_bytes()
+    cover = b"\x00image/png\x00\x03\x00" + bytes(3_000_000)
+    frame = b"APIC" + len(cover).to_bytes(4, "big") + bytes(2) + cover
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    tagged = b"ID3\x03\x00\x00" + size + frame + data
+    texts = []
+    for file in (data, tagged):
+        async with (
+            asyncio.timeout(WAIT_S),
+            connect(f"ws://127.0.0.1:{run.port}", encoding=Encoding.CONTAINER, sample_rate=None) as session,
+        ):
+            await session.send(file)
+            await session.stop()
+            texts.append([event.text async for event in session if isinstance(event, Final)])
+    assert texts[0] == texts[1] != []
 
 
 async def test_flush_makes_final_and_stays_open(start_server: Any, speech: Callable[..., bytes]) -> None:

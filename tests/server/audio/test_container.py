@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from numpy.typing import NDArray
 
 from server.audio import AudioError, container
 from server.audio.container import ContainerDecoder
@@ -16,18 +17,30 @@ from tests.server.audio.making import container as make
 SAMPLES = Path(__file__).parents[3] / "data" / "samples"
 
 
-def decode_until_it_fails(data: bytes, size: int = 500) -> tuple[int, str]:
-    """Samples that came, and the error's text."""
+def decode_until_it_fails(data: bytes, size: int = 500) -> tuple[NDArray[np.float32], str]:
+    """Samples that came, those of the error included, and its text."""
     decoder = ContainerDecoder()
+    got: list[NDArray[np.float32]] = []
     try:
         for piece in cut(data, size):
-            decoder.decode(piece)
+            got.append(decoder.decode(piece))
         decoder.finish()
     except AudioError as error:
-        return decoder.samples, str(error)
+        samples = np.concatenate([*got, error.samples])
+        assert decoder.samples == len(samples)
+        return samples, str(error)
     finally:
         decoder.close()
     pytest.fail("expected an error")
+
+
+def undamaged(data: bytes) -> NDArray[np.float32]:
+    """What comes of a container's beginning before its decoder is told that there is no more."""
+    decoder = ContainerDecoder()
+    try:
+        return decoder.decode(data)
+    finally:
+        decoder.close()
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -86,7 +99,7 @@ def test_real_recordings(name: str) -> None:
 )
 def test_noise_is_no_container(data: bytes) -> None:
     samples, text = decode_until_it_fails(data, 10_000)
-    assert samples == 0
+    assert len(samples) == 0
     assert text.startswith("expected Ogg, WebM, FLAC, MP3, MP4 (with its index first), ADTS or WAV with audio, got")
 
 
@@ -106,17 +119,32 @@ def test_a_container_without_audio_is_refused() -> None:
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     samples, text = decode_until_it_fails(bytes(file.data))
-    assert samples == 0 and "audio" in text
+    assert len(samples) == 0 and "audio" in text
 
 
+@pytest.mark.parametrize("size", [1024, 32 * 1024, 10**6])
 @pytest.mark.parametrize("kind", ["flac", "ogg opus", "ogg flac", "fragmented mp4"])
-def test_damage_is_told_and_what_came_before_is_there(kind: str) -> None:
+def test_damage_is_told_and_what_came_before_is_there(kind: str, size: int) -> None:
     data = bytearray(make(kind, seconds=6.0))
     middle = len(data) // 2
+    before = undamaged(bytes(data[:middle]))
     data[middle : middle + 400] = bytes(range(1, 201)) * 2
-    samples, text = decode_until_it_fails(bytes(data))
-    assert samples > 16_000
+    samples, text = decode_until_it_fails(bytes(data), size)
+    assert len(before) > 25_000
+    np.testing.assert_array_equal(samples[: len(before)], before)
     assert "damaged" in text
+
+
+@pytest.mark.parametrize("size", [1024, 32 * 1024, 10**6])
+@pytest.mark.parametrize("kind", ["ogg opus", "fragmented mp4"])
+def test_what_breaks_off_is_told_and_what_came_before_is_there(kind: str, size: int) -> None:
+    data = make(kind, seconds=6.0)
+    data = data[: len(data) // 2]
+    before = undamaged(data)
+    samples, text = decode_until_it_fails(data, size)
+    assert len(samples) > len(before) > 30_000  # the converter's rest, too
+    np.testing.assert_array_equal(samples[: len(before)], before)
+    assert "breaks off" in text
 
 
 def test_a_lost_frame_is_noticed() -> None:
@@ -163,21 +191,25 @@ def test_a_little_data_cannot_become_hours_of_sound(monkeypatch: pytest.MonkeyPa
         output.mux(stream.encode(None))
     data = bytes(file.data)
     assert len(decode(ContainerDecoder(), data, len(data) // 20)) == 60 * 16_000
-    assert "at most 20 s of audio at a time: send smaller frames" in decode_until_it_fails(data, len(data))[1]
+    samples, text = decode_until_it_fails(data, len(data))
+    assert "at most 20 s of audio at a time: send smaller frames" in text
+    assert len(samples) > 20 * 16_000
 
 
+@pytest.mark.parametrize("size", [500, 10**6])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_floats_that_are_no_audio_are_refused(value: float) -> None:
+def test_floats_that_are_no_audio_are_refused(value: float, size: int) -> None:
     file = Stream()
     with av.open(file, "w", format="wav") as output:
         stream = output.add_stream("pcm_f32le", rate=16_000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.full((1, 8_000), value, np.float32), format="flt", layout="mono")
+        sound = tone(0.5, 16_000)
+        sound[7_000] = value
+        frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
         frame.sample_rate = 16_000
         output.mux(stream.encode(frame))
-    assert (
-        f"expected finite samples in [-1, 1], got {np.float32(value)} at 0.000 s"
-        in decode_until_it_fails(bytes(file.data))[1]
-    )
+    samples, text = decode_until_it_fails(bytes(file.data), size)
+    np.testing.assert_array_equal(samples, sound[:7_000])
+    assert text.startswith(f"expected finite samples in [-1, 1], got {np.float32(value)} at 0.438 s")
 
 
 def test_after_an_error_the_decoder_says_the_same() -> None:

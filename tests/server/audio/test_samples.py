@@ -64,13 +64,17 @@ def test_half_a_sample_at_the_end_is_left() -> None:
     assert decode(decoder, b"\x00" * 4 * 480 + b"\x01\x02").tolist() == [0.0] * 160
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e30])
-def test_floats_that_are_no_audio_are_refused(bad: float) -> None:
-    decoder = SampleDecoder(Encoding.F32LE, 16_000)
-    decoder.decode(bytes(4 * 16_000))
-    samples = np.array([0.0] * 8_000 + [bad], np.float32)
-    with pytest.raises(AudioError, match=r"expected finite samples in \[-1, 1\], got .* at 1.500 s"):
-        decoder.decode(samples.astype("<f4").tobytes())
+def test_floats_that_are_no_audio_are_refused(bad: float, rate: int) -> None:
+    sound = tone(1.5, rate)
+    expected = decode(SampleDecoder(Encoding.F32LE, rate), sound.tobytes())
+    decoder = SampleDecoder(Encoding.F32LE, rate)
+    got = decoder.decode(sound[:rate].tobytes())
+    with pytest.raises(AudioError, match=r"expected finite samples in \[-1, 1\], got .* at 1.500 s") as refusal:
+        decoder.decode(np.array([*sound[rate:], bad, 0.5], "<f4").tobytes())
+    np.testing.assert_allclose(np.concatenate([got, refusal.value.samples]), expected, atol=1e-6)
+    assert decoder.samples == len(sound)
 
 
 def test_a_little_beyond_full_scale_is_audio() -> None:

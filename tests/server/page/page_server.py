@@ -4,6 +4,7 @@ Every `WORD_MS` of audio are a word, every `SEGMENT_WORDS` words a segment, what
 tells how much audio came. What came is kept.
 """
 
+import asyncio
 import json
 import mimetypes
 from dataclasses import dataclass, field
@@ -153,6 +154,8 @@ class PageServer:
         cut_at_words: The connection breaks when this many words were heard in a session, once.
         silent: Nothing is answered any more.
         held: Whether `stop` gets no answer.
+        read_on: While it is clear, nothing is read of a session in which words were heard.
+        strict: Whether what `stop` ends is damaged: it broke off.
         end_at_words: The session is ended with this error when this many words were heard.
     """
 
@@ -160,7 +163,9 @@ class PageServer:
         self.sessions: list[Heard] = []
         self.tokens: list[str | None] = []
         self.refusal: ErrorCode | None = None
-        self.away = self.silent = self.held = False
+        self.away = self.silent = self.held = self.strict = False
+        self.read_on = asyncio.Event()
+        self.read_on.set()
         self.cut_at_words: int | None = None
         self.end_at_words: tuple[int, ErrorCode] | None = None
         self._server: Server
@@ -267,6 +272,8 @@ class PageServer:
                 news = heard.news()
             elif isinstance(decode_client(frame), Stop) and not self.held:
                 news = heard.finish()
+                if self.strict:
+                    news.insert(0, Error(code=ErrorCode.INVALID_AUDIO, message="the audio breaks off"))
             if self.cut_at_words is not None and heard.words >= self.cut_at_words:
                 self.cut_at_words = None
                 connection.transport.abort()
@@ -277,5 +284,7 @@ class PageServer:
                 await self._end(connection, self.end_at_words[1])
                 return
             if news and isinstance(news[-1], Done):
-                await connection.close(1000)
+                await connection.close(ErrorCode.INVALID_AUDIO.close_code if self.strict else 1000)
                 return
+            if heard.words:
+                await self.read_on.wait()

@@ -43,6 +43,36 @@ async def test_a_file_goes_on_where_it_was_when_the_connection_is_lost(
     assert server.sessions[0].connections == 2
 
 
+async def test_a_file_that_is_stopped_is_no_damaged_file(
+    open_page: OpenPage, server: PageServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.webm"
+    file.write_bytes(bytes(64 * 2**20))  # more than all buffers on the way hold
+    server.read_on.clear()
+    server.strict = True
+    page = await open_page()
+    await page.locator("#file").set_input_files(file)
+    await page.locator("#unsettled:not(:empty)").wait_for()
+    await page.get_by_role("button", name="Stop").click()
+    server.read_on.set()
+    await page.locator("body[data-phase=idle]").wait_for()
+    heard = server.sessions[0]
+    assert 0 < len(heard.audio) < file.stat().st_size
+    assert await words_on(page) == said(heard.words)
+    assert await page.locator("#notice").is_hidden()
+    assert await page.locator(".unfinished").count() == 0
+
+
+async def test_a_file_that_is_damaged_is_told_of(open_page: OpenPage, server: PageServer, tmp_path: Path) -> None:
+    file = tmp_path / "talk.webm"
+    file.write_bytes(bytes(16 * WORD_MS * 7))
+    server.strict = True
+    page = await open_page()
+    await page.locator("#file").set_input_files(file)
+    await notice(page, "This is not sound that the server can read")
+    assert await words_on(page) == said(7)
+
+
 async def test_a_dropped_file_is_transcribed(open_page: OpenPage, server: PageServer) -> None:
     page = await open_page()
     await page.evaluate(

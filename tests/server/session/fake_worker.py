@@ -10,7 +10,7 @@ from server.worker import messages as worker
 
 CHUNK = 1_600  # samples at 16 kHz
 MEMORY = 2  # chunks
-STARTED = worker.Started(model="fake", chunks_ms=(100, 200), slots=8, lookahead_ms=20, device="cpu")
+STARTED = worker.Started(model="fake", chunks_ms=(100, 200), slots=8, lookahead_ms=20, device="cpu", phrase_lists=16)
 
 
 class FakeStream:

@@ -3,6 +3,7 @@ import pytest
 
 from server.session import Close, FinishAudio, Forget, Identity, Send, Session, State, ToWorker
 from server.wire import (
+    ACK_BYTES,
     Ack,
     Done,
     Encoding,
@@ -289,23 +290,35 @@ def test_a_reason_is_cut_between_characters(session: Session) -> None:
     assert close.reason == "é" * 61
 
 
+def test_bytes_without_sound_are_acknowledged_too(opening: Session) -> None:
+    opening.receive_text(encode(Start(encoding=Encoding.CONTAINER)), 0.0)
+    nothing = np.zeros(0, np.float32)
+    assert opening.receive_audio(nothing, 0, 0.1, ACK_BYTES - 1) == []
+    assert opening.receive_audio(nothing, 0, 0.1, ACK_BYTES) == [Send(Ack(samples=0, bytes=ACK_BYTES))]
+    assert opening.receive_audio(nothing, 0, 0.1, 2 * ACK_BYTES - 1) == []
+    assert sent(opening.receive_audio(audio(0.5), 8_000, 0.2, 2 * ACK_BYTES - 1))[0].bytes == 2 * ACK_BYTES - 1
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_broken_audio_ends_the_session_after_what_came_before(session: Session, stopped: bool) -> None:
     session.receive_audio(audio(0.1), 1_600, 0.0)
     if stopped:
         session.receive_text(STOP, 0.0)
-    actions = session.refuse(ErrorCode.INVALID_AUDIO, "damaged")
+    good = audio(0.05)
+    actions = session.audio_damaged("damaged", good, 2_400, 0.0)
     assert errors(actions) == [ErrorCode.INVALID_AUDIO]
-    assert to_worker(actions) == [worker.Finish(stream=7)]
-    assert session.refuse(ErrorCode.INVALID_AUDIO, "damaged") == []
+    assert to_worker(actions) == [worker.Audio(stream=7, samples=good.tobytes()), worker.Finish(stream=7)]
+    assert session.audio_damaged("damaged", good, 2_400, 0.0) == []
     assert session.audio_finished(audio(0.1), 3_200, 0.0) == []
-    session.from_worker(recognised(segment(0, "a"), position=1_600, keep_from=1_600), 0.1)
-    assert closes(session.from_worker(worker.Finished(stream=7), 0.1)) == [4415]
+    session.from_worker(recognised(segment(0, "a"), position=2_400, keep_from=2_400), 0.1)
+    actions = session.from_worker(worker.Finished(stream=7), 0.1)
+    assert sent(actions) == [Done(samples=2_400, audio_ms=150, segments=1)]
+    assert closes(actions) == [4415]
 
 
 def test_broken_audio_is_told_to_a_client_that_was_away(session: Session) -> None:
     session.disconnected(0.0)
-    session.refuse(ErrorCode.INVALID_AUDIO, "damaged")
+    session.audio_damaged("damaged", audio(0.1), 1_600, 0.0)
     assert errors(session.resumed(resume(), ALICE, 0.1)) == [ErrorCode.INVALID_AUDIO]
 
 

@@ -12,6 +12,7 @@ import pytest
 import zmq
 
 from asr.engine_kind import EngineKind
+from asr.streaming.phrase_lists import LISTS
 from asr.streaming.recognizer import Recognizer
 from server.worker import messages
 from server.worker.messages import (
@@ -102,6 +103,7 @@ def test_a_killed_worker_s_stream_goes_on_in_the_next(
     started = first.receive()
     assert isinstance(started, Started)
     assert (started.chunks_ms, started.slots, started.lookahead_ms) == ((160, 320), 2, 0)
+    assert started.phrase_lists == LISTS
     assert started.model == "random"
     assert started.device in ("cpu", "gpu")
     assert started.engine in ("xla", "litert-int8")
