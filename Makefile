@@ -20,10 +20,11 @@ ROUNDS ?= 3
 ENGINE ?= auto
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
-# Speech synthesisers and their voices, for `asr-data synthesize`; a virtual microphone and a browser, for the tests.
+# Speech synthesisers and their voices, for `asr-data synthesize`; a virtual microphone, a browser and certificates, for
+# the tests.
 # Without them nothing else is missing.
 DEBIAN_PACKAGES := espeak-ng flite festival festvox-kallpc16k \
-  pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 chromium
+  pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 chromium openssl
 
 # The first interpreter that exists, is of a version TensorFlow is built for and can make environments.
 # $(1): the newest minor version of Python 3 that will do.
@@ -76,7 +77,7 @@ types: $(STAMP) ## Static types.
 
 # loadfile keeps a file's tests in one process, so that what its fixtures compile is compiled once.
 unit: $(STAMP) ## The tests.
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadfile
 
 bench: $(STAMP) ## Everything that is measured, in one table, JSON and pictures in OUTPUT; adds a line to tests/bench/history.jsonl.
 	$(BIN)/python -m tests.bench --output $(OUTPUT) --engine $(ENGINE) --history tests/bench/history.jsonl

@@ -55,14 +55,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Recognises a recording with every model, and prints the words."""
     parser = argparse.ArgumentParser(description="Draw where several models look in the same recording.")
     parser.add_argument("file", type=Path)
-    parser.add_argument("models", type=Path, nargs="+", help="model folders; their names are the panels' titles")
+    parser.add_argument(
+        "models",
+        type=Path,
+        nargs="+",
+        help="model folders; their names, or paths if some are alike, are the panels' titles",
+    )
     parser.add_argument("--output", type=Path, default=Path("attention-models.png"))
     options = parser.parse_args(arguments)
     samples = np.concatenate(list(read_blocks(options.file, SAMPLE_RATE)))
+    names = [model.resolve().name for model in options.models]
+    if len(set(names)) < len(names):
+        names = [str(model) for model in options.models]
     found = {}
-    for model in options.models:
-        found[model.name] = Recognizer(model, mode="eager", beam=1).attend(samples)  # compiling would take longer
-        print(f"{model.name}: {found[model.name].transcript.text}")
+    for name, model in zip(names, options.models, strict=True):
+        found[name] = Recognizer(model, mode="eager", beam=1).attend(samples)  # compiling would take longer
+        print(f"{name}: {found[name].transcript.text}")
     draw_models(found, options.output)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numba
 
-from asr.program_cache import SealedFolder, cache_folder
+from asr.program_cache import SealedFolder, cache_folder, code_digest
 
-KEPT = "*/*.nb?"  # a folder for each file of source
+KEPT = "**/*.nb?"  # a folder for each state of our code, and in it one for each file of source
 LARGEST_BYTES = 64 * 2**20
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ def _kept() -> bool:
         logger.warning("keeps no machine code: %s", error)
         return False
     if sealed.writable:
-        _settings.CACHE_DIR = str(sealed.folder)
+        # Numba looks at the file of the function that is called, not at those of the functions that it calls.
+        _settings.CACHE_DIR = str(sealed.folder / code_digest()[:16])
     return sealed.writable
 
 

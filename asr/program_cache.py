@@ -2,7 +2,7 @@
 
 TensorFlow can keep XLA's machine code: a file per program, named by a hash of the program, so that another model size,
 chunk, batch or version of our code is another file. What that name does not cover is in the name of the folder:
-TensorFlow's version and the processor. TensorFlow believes what it reads there, so every file gets a seal, its SHA-256
+TensorFlow's version, the processor and XLA's flags. TensorFlow believes what it reads there, so every file gets a seal, its SHA-256
 in a file beside it, and what has no seal or another one is removed before TensorFlow looks. What we read ourselves is
 verified when it is read, so that a start pays only for what it uses. Each process writes and removes whole files only;
 two that start together compile the same program twice, at worst.
@@ -17,8 +17,11 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Self
+
+import asr
 
 VARIABLE = "EARSHOT_CACHE"
 OFF = "off"
@@ -156,7 +159,9 @@ def cache_folder(environment: Mapping[str, str]) -> Path | None:
         version = tensorflow_version()
     except (ImportError, RuntimeError):  # there is no TensorFlow, or no home folder
         return None
-    return Path(chosen).expanduser().absolute() / "programs" / f"tensorflow-{version}-{processor()}"
+    flags = environment.get("XLA_FLAGS", "")
+    told = f"-{hashlib.sha256(flags.encode()).hexdigest()[:8]}" if flags else ""
+    return Path(chosen).expanduser().absolute() / "programs" / f"tensorflow-{version}-{processor()}{told}"
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -181,6 +186,19 @@ def tensorflow_version() -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     raise ImportError("expected TensorFlow to be installed", name="tensorflow")
+
+
+@cache
+def code_digest() -> str:
+    """A name for our code and for what turns it into programs.
+
+    Raises:
+        ImportError: there is no TensorFlow.
+    """
+    digest = hashlib.sha256(f"{tensorflow_version()} {importlib.metadata.version('keras')}".encode())
+    for path in sorted(Path(asr.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _seal_of(entry: Path) -> Path:

@@ -78,7 +78,9 @@ def test_every_extra_that_ours_build_on_exists() -> None:
 def test_constraints_pin_what_the_makefile_installs() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    wanted = requirements("", "recognition", "training", "asr", "server", "train", "jax", "litert", "dev")
+    wanted = requirements(
+        "", "recognition", "training", "asr", "server", "train", "jax", "litert", "service", "voices", "dev"
+    )
     for requirement in wanted:
         ours = requirement.name == "earshot"
         elsewhere = requirement.marker is not None and not requirement.marker.evaluate({"platform_system": "Linux"})
@@ -89,6 +91,7 @@ def test_constraints_pin_what_the_makefile_installs() -> None:
 def test_make_system_installs_what_tests_are_skipped_without() -> None:
     (packages,) = re.findall(r"^DEBIAN_PACKAGES := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     wanted = {"pulseaudio", "pulseaudio-utils", "libasound2-plugins", "libportaudio2", "chromium"}
+    wanted |= {"espeak-ng", "flite", "festival", "openssl"}
     assert wanted <= set(packages.replace("\\\n", " ").split())
 
 

@@ -90,11 +90,11 @@ class BlockwiseOnline(AlignmentAttention):
         return self._attend(query, windows, exists)
 
     def initial_state(self, batch: int, width: int, key_width: int | None = None) -> dict[str, Any]:
-        """Before the first block: an empty window of `lookback` values (and keys, if those differ), and none seen."""
+        """Before the first block: an empty window of `lookback` values (and keys, if those differ), none existing."""
         state = {"value": ops.zeros((batch, self.lookback, width), self.compute_dtype)}
         if key_width is not None:
             state["key"] = ops.zeros((batch, self.lookback, key_width), self.compute_dtype)
-        return state | {"seen": ops.zeros((batch,), "int32")}
+        return state | {"exists": ops.zeros((batch, self.lookback), "bool")}
 
     def _windows(self, x: Any, index: NDArray[np.int64]) -> Any:
         """[..., S, D] -> [..., N, K, D]."""
@@ -106,15 +106,15 @@ class BlockwiseOnline(AlignmentAttention):
         if found != self.block:
             raise ValueError(f"block-wise: expected a block of {self.block} memory items, got {found}")
         windows = {name: ops.concatenate([state[name], x], axis=-2) for name, x in memory.items()}
-        age = self.lookback - ops.arange(self.lookback + self.block, dtype="int32")  # items before the block's first
-        exists = per_query(age <= ops.expand_dims(state["seen"], -1), query)  # [..., 1, K]
-        if mask is not None:
-            inside = per_query(mask, query)  # [..., 1 or U, W]
-            before = ops.ones_like(inside[..., :1])
-            inside = ops.concatenate([ops.repeat(before, self.lookback, axis=-1), inside], axis=-1)
-            exists = ops.logical_and(exists, inside)
+        every = ops.ones_like(memory["value"][..., 0], dtype="bool")  # [..., W]
+        own = mask is not None and len(mask.shape) == len(memory["value"].shape)  # of each query, [..., U, W]
+        here = ops.concatenate([state["exists"], every if mask is None or own else mask], axis=-1)  # [..., K]
+        exists = per_query(here, query)  # [..., 1, K]
+        if own:
+            before = ops.repeat(ops.ones_like(mask[..., :1]), self.lookback, axis=-1)
+            exists = ops.logical_and(exists, ops.concatenate([before, mask], axis=-1))
         kept = {name: x[..., self.block :, :] for name, x in windows.items()}
-        kept["seen"] = ops.minimum(state["seen"] + self.block, self.lookback)
+        kept["exists"] = here[..., self.block :]
         context, weights = self._attend(query, windows, exists)
         return with_state(context, weights, state, kept)
 

@@ -7,7 +7,6 @@ stay independent.
 """
 
 import hashlib
-import inspect
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +17,7 @@ from typing import Any
 import numpy as np
 
 from asr import program_cache
-from asr.decoding import ctc, heads
 from asr.features import LEFT_SAMPLES, MEL_BINS, frontend
-from asr.lite import decoding, encoder, folding
 from asr.lite.decoding import UnrolledGreedy
 from asr.lite.encoder import RingEncoder
 from asr.transducer.model import Transducer
@@ -87,10 +84,8 @@ def _no_advice() -> Iterator[None]:
 
 
 def fingerprint(model: Transducer) -> str:
-    """A name for the weights and for our code that exports them."""
-    digest = hashlib.sha256(program_cache.tensorflow_version().encode())
-    for code in (frontend, encoder, folding, decoding, ctc, heads, Transducer.phoneme_logits):
-        digest.update(inspect.getsource(code).encode())
+    """A name for the weights, for what of the configuration no weight shows, and for our code that exports them."""
+    digest = hashlib.sha256(f"{program_cache.code_digest()} {model.config}".encode())
     layers = [model.encoder, model.predictor, model.joint, model.pieces]
     if model.config.phonemes:
         layers += [model.phoneme_lower, model.phoneme_upper, model.phonemes]

@@ -43,7 +43,8 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior
 
     Returns:
         Loss [B] (0 where the labels do not fit the frames), posteriors [B, S, V + 1], summing to one over symbols, and
-        progress [B, S]: the expected share of the labels said at each frame.
+        progress [B, S]: the expected share of the labels said at each frame, that being said included; where the
+        labels do not fit, that of labels spread evenly.
     """
     symbols, count = log_probs.shape[2], log_probs.shape[1]
     width = 2 * targets.shape[1] + 1
@@ -71,9 +72,14 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior
     posterior = ops.exp(ops.minimum(through - ops.where(fits, log_p, 0.0)[None, :, None], 0.0))
     posterior = ops.where(valid & fits[None, :, None], posterior, 0.0)  # [S, B, 2U + 1]
     by_symbol = ops.matmul(ops.transpose(posterior, (1, 0, 2)), one_hot)
-    said = ops.sum(posterior * ops.cast(state + 1, "float32") / 2.0, axis=-1)  # [S, B] labels, one half in a label
+    said = ops.sum(
+        posterior * ops.cast(state + 1, "float32") / 2.0, axis=-1
+    )  # [S, B]: u + 1 in label u, u + 1/2 before it
     progress = ops.minimum(said / ops.maximum(ops.cast(labels, "float32"), 1.0), 1.0)
-    progress = ops.where(valid[:, :, 0] & fits, progress, 1.0)
+    # What does not fit says nothing of where its labels are: evenly over the frames they steer others least.
+    times = ops.cast(ops.arange(count, dtype="int32")[:, None] + 1, "float32")
+    even = times / ops.maximum(ops.cast(frames, "float32"), 1.0)
+    progress = ops.where(valid[:, :, 0], ops.where(fits, progress, even), 1.0)
     return ops.where(fits, -log_p, 0.0), by_symbol, ops.transpose(progress)
 
 

@@ -12,15 +12,12 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.metadata import version
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 
-import asr
 from asr import program_cache
 
 KEPT = "*.graph"
@@ -93,7 +90,7 @@ class KeptTrace:
     def _digest(self, arguments: tuple[Any, ...]) -> str:
         """A name for all that the graph depends on."""
         described = [None if x is None else f"{x.dtype} {list(x.shape)}" for x in keras.tree.flatten(arguments)]
-        facts = [_code(), self._identity, _described(arguments), described, self._shapes]
+        facts = [program_cache.code_digest(), self._identity, _described(arguments), described, self._shapes]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _plain(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
@@ -235,15 +232,6 @@ def _caller(concrete: Any, given: Layout, structure: Any, leaves: Layout) -> Cal
         return _built(structure, leaves.unpacked(found, np.reshape))
 
     return call
-
-
-@cache
-def _code() -> str:
-    """A name for our code and for what turns it into graphs."""
-    digest = hashlib.sha256(f"{program_cache.tensorflow_version()} {version('keras')}".encode())
-    for path in sorted(Path(asr.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _filled(arguments: Any, leaves: Sequence[Any]) -> Any:

@@ -41,3 +41,5 @@ def test_every_model_hears_the_same(
     assert models == [("dot", 1), ("area", 1)] and (tmp_path / "a.png").stat().st_size
     assert capsys.readouterr().out == "dot: \narea: \n"
     np.testing.assert_allclose(heard, [sound, sound], atol=1e-6)
+    main([str(tmp_path / "a.wav"), "a/model", "b/model", "--output", str(tmp_path / "a.png")])
+    assert capsys.readouterr().out == "a/model: \nb/model: \n"

@@ -181,6 +181,8 @@ def test_the_folder_by_default_and_by_choice(tmp_path: Path, monkeypatch: pytest
     assert chosen.parent == tmp_path / "mine" / "programs"
     assert processor() in chosen.name
     assert cache_folder({"KERAS_BACKEND": "jax"}) is None
+    flagged = cache_folder({"EARSHOT_CACHE": str(tmp_path / "mine"), "XLA_FLAGS": "--xla_cpu_enable_fast_math=true"})
+    assert flagged.parent == chosen.parent and flagged.name.startswith(f"{chosen.name}-")  # it is other code
 
 
 def test_processors_differ_by_what_they_can(tmp_path: Path) -> None:

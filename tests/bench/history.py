@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 HISTORY = Path(__file__).parent / "history.jsonl"
 NOISE = 0.05
+SHORT = 10  # characters of a commit in the history
 MORE_IS_BETTER = ("streams", "gflops", "x")  # units
 
 
@@ -52,13 +53,23 @@ class Run:
     numbers: tuple[Number, ...]
 
 
-def commit() -> str:
-    """The commit that is checked out; "unknown" outside a repository."""
+def commit(root: Path = ROOT) -> str:
+    """The commit that is checked out; "unknown" outside a repository.
+
+    The history itself, which every run changes, is no part of the source.
+    """
+    history = HISTORY.relative_to(ROOT).as_posix()
     try:
-        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=10"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        name = _git(root, "rev-parse", f"--short={SHORT}", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){history}")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return name + "+" * bool(changed)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def read(path: Path) -> list[Run]:
@@ -115,7 +126,8 @@ def compare(runs: Sequence[Run], before: str | None = None) -> list[Change]:
 
     Args:
         runs: The oldest first.
-        before: The other commit; None: the one before the latest, on the same machine.
+        before: The other commit, or as much of its name as tells it; None: the one before the latest, on the same
+            machine.
 
     Raises:
         ValueError: if there is no other commit's run on that machine.
@@ -124,11 +136,16 @@ def compare(runs: Sequence[Run], before: str | None = None) -> list[Change]:
         raise ValueError("expected a history with runs, got none: make bench")
     latest = runs[-1]
     same = [run for run in runs if run.machine == latest.machine]
-    others = [run.commit for run in same if run.commit != latest.commit and before in (None, run.commit)]
+    others = [run.commit for run in same if run.commit != latest.commit and _names(before, run.commit)]
     if not others:
         raise ValueError(f"expected a run of {before or 'another commit'} on {latest.machine}, got none")
     old, new = ([run for run in same if run.commit == name] for name in (others[-1], latest.commit))
     return [_change(number, old, new) for number in latest.numbers if _values(old, number.name)]
+
+
+def _names(wanted: str | None, commit: str) -> bool:
+    """Whether a name is a commit's, shorter or longer than it is kept."""
+    return wanted is None or commit.startswith(wanted) or (len(commit) >= SHORT and wanted.startswith(commit))
 
 
 def _values(runs: Sequence[Run], name: str) -> list[float]:

@@ -55,6 +55,13 @@ class TestDockerfile:
         assert users[-1] not in ("root", "0")
         assert any(name == "RUN" and f"useradd --uid {users[-1]} " in text for name, text in stage)
 
+    def test_the_folder_of_compiled_programs_is_the_users(self, dockerfile: Path) -> None:
+        """A volume that is mounted there takes its owner from the image; of a missing folder it is root."""
+        stage = last_stage(dockerfile)
+        (user,) = [arguments for name, arguments in stage if name == "USER"]
+        (cache,) = re.findall(r"EARSHOT_CACHE=(\S+)", " ".join(text for name, text in stage if name == "ENV"))
+        assert any(name == "RUN" and f"install -d -o {user} -g {user} -m 700 {cache}" in text for name, text in stage)
+
     def test_what_is_copied_exists_and_reaches_the_build(self, dockerfile: Path) -> None:
         ignored = (ROOT / ".dockerignore").read_text().splitlines()
         for name, arguments in instructions(dockerfile):

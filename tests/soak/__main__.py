@@ -54,7 +54,7 @@ async def soak(options: argparse.Namespace) -> bool:
         result = await _run(what, options, audio)
         print(f"{what}: {json.dumps(result)}", flush=True)
         (options.output / f"{what}.json").write_text(json.dumps(result, indent=1) + "\n")
-        good = good and not result.get("different") and not result.get("leaks")
+        good = good and not any(result.get(fault) for fault in ("different", "leaks", "restarted"))
     return good
 
 

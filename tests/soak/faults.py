@@ -1,6 +1,7 @@
 """Workers are killed and connections cut in mid-stream: every transcript must be the undisturbed one."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from tests.soak.service import Service
 
 STREAMS = 4  # at a time
 RUNS_A_SERVER = 4
+NOTICED_S = 2.0  # in which the server notices that a worker is gone
 FRAMING_BYTES = 8  # of a websocket frame of a block of audio
 HANDSHAKE_BYTES = 600  # and the start message, about
 
@@ -41,11 +43,10 @@ async def kills(new_service: Callable[[], Service], audio: list[bytes], runs: in
             for run in range(first, min(runs, first + RUNS_A_SERVER)):
                 chosen = [(run * STREAMS + stream) % len(audio) for stream in range(STREAMS)]
                 victim = draw.randrange(2, max(3, len(audio[chosen[0]]) // BLOCK_BYTES - 2))
-                killed_at, heard = await _kill(service, [audio[index] for index in chosen], victim)
+                killed_at, took_s, heard = await _kill(service, [audio[index] for index in chosen], victim)
                 different += sum(one.transcript != expected[index] for one, index in zip(heard, chosen, strict=True))
                 recovered += [took for one in heard if (took := one.recovered_s(killed_at)) is not None]
-                await service.ready()
-                restarted.append(time.monotonic() - killed_at)
+                restarted.append(took_s)
     return {
         "runs": runs,
         "transcripts": runs * STREAMS,
@@ -55,23 +56,32 @@ async def kills(new_service: Callable[[], Service], audio: list[bytes], runs: in
     }
 
 
-async def _kill(service: Service, audio: list[bytes], victim: int) -> tuple[float, list[Heard]]:
+async def _kill(service: Service, audio: list[bytes], victim: int) -> tuple[float, float, list[Heard]]:
     """Plays recordings at the same time; a worker dies before the block `victim` of the first.
 
     Returns:
-        When it died, and what was heard.
+        When it died, how long it took until another was ready, and what was heard.
     """
-    killed_at = 0.0
+    killed_at, watching = 0.0, None
 
     def sent(block: int) -> None:
-        nonlocal killed_at
+        nonlocal killed_at, watching
         if block == victim:
             killed_at = time.monotonic()
             service.kill_worker()
+            watching = asyncio.create_task(whole_again())
+
+    async def whole_again() -> float:
+        with contextlib.suppress(TimeoutError):  # there again between two looks
+            async with asyncio.timeout(NOTICED_S):
+                await service.ready(False)
+        await service.ready()
+        return time.monotonic() - killed_at
 
     playing = [listen(service.url, audio[0], sent), *(listen(service.url, one) for one in audio[1:])]
     heard = await asyncio.gather(*playing)
-    return killed_at, heard
+    assert watching is not None
+    return killed_at, await watching, heard
 
 
 async def drops(service: Service, audio: list[bytes], runs: int, seed: int = 0) -> dict[str, Any]:

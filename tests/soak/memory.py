@@ -26,12 +26,13 @@ async def sessions(service: Service, audio: list[bytes], count: int) -> dict[str
     """Short sessions as fast as the server takes them, some at a time.
 
     Returns:
-        Sessions, how many a second, and the memory at the start, after a tenth and at the end, in MiB.
+        Sessions, how many a second, the memory at the start, after a tenth and at the end, in MiB, and whether a worker
+        had to be replaced, which would hide a leak.
     """
     short = [_short(one) for one in audio]
     target = Target(f"{service.url.replace('http', 'ws', 1)}/v1/stream", pacing=Pacing.fast)
     numbers, loop = iter(range(count)), asyncio.get_running_loop()
-    memory, done, begin = {"start": service.memory_mib()}, 0, time.monotonic()
+    memory, workers, done, begin = {"start": service.memory_mib()}, service.workers, 0, time.monotonic()
 
     async def one_after_another() -> None:
         nonlocal done
@@ -44,17 +45,20 @@ async def sessions(service: Service, audio: list[bytes], count: int) -> dict[str
 
     await asyncio.gather(*(one_after_another() for _ in range(CONCURRENT)))
     memory["end"] = service.memory_mib()
-    return {"sessions": done, "per_s": round(done / (time.monotonic() - begin), 1), **_grown(memory)}
+    speed = {"sessions": done, "per_s": round(done / (time.monotonic() - begin), 1)}
+    return {**speed, **_grown(memory), "restarted": service.workers != workers}
 
 
 async def day(service: Service, audio: list[bytes], hours: float) -> dict[str, Any]:
     """One session of so many hours, as fast as the server takes it.
 
     Returns:
-        Hours, times real time, words, and the memory at the start, after a tenth and at the end, in MiB.
+        Hours, times real time, words, the memory at the start, after a tenth and at the end, in MiB, and whether a
+        worker had to be replaced, which would hide a leak.
     """
     silence, total = bytes(round(PAUSE_S * RATE) * 2), round(hours * 3600 * RATE) * 2
     memory, words, sent, begin = {"start": _with_client(service)}, 0, 0, time.monotonic()
+    workers = service.workers
     async with connect(service.url, sample_rate=RATE, backoff=PATIENCE) as session:
 
         async def read() -> None:
@@ -75,7 +79,8 @@ async def day(service: Service, audio: list[bytes], hours: float) -> dict[str, A
     if done.samples * 2 != total:
         raise RuntimeError(f"expected {total // 2} samples, got {done.samples}")
     speed = hours * 3600 / (time.monotonic() - begin)
-    return {"hours": hours, "speed": round(speed, 1), "words": words, "segments": done.segments, **_grown(memory)}
+    said = {"hours": hours, "speed": round(speed, 1), "words": words, "segments": done.segments}
+    return {**said, **_grown(memory), "restarted": service.workers != workers}
 
 
 def _short(audio: bytes) -> Loaded:

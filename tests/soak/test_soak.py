@@ -47,7 +47,17 @@ def test_memory(tmp_path: Path) -> None:
     for result in results.values():
         assert set(result["memory_mib"]) == {"start", "tenth", "end"}
         assert min(result["memory_mib"]["end"].values()) > 1
-        assert not result["leaks"]
+        assert not result["leaks"] and not result["restarted"]
+
+
+def test_a_worker_that_was_replaced_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had leaked is gone with it."""
+    pids = iter([[7], [8]])
+    monkeypatch.setattr(Service, "workers", property(lambda service: next(pids)))
+    monkeypatch.setattr(Service, "memory_mib", lambda service: {"server": 9.0, "workers": 9.0})
+    good, results = run(tmp_path, "sessions", "--sessions", "20")
+    assert results["sessions"]["restarted"] and not results["sessions"]["leaks"]
+    assert not good
 
 
 def test_a_lost_word_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

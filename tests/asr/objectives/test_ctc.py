@@ -155,8 +155,16 @@ def test_posteriors_of_each_frame_sum_to_one():
 
 
 def test_progress_follows_the_only_alignment():
-    """Three frames that can only be read as a, blank, b: half a label in, one said, one and a half, of two."""
+    """Three frames that can only be read as a, blank, b: one label, one and a half, two, of two."""
     logits = np.full((1, 3, 3), -50.0, np.float32)
     logits[0, [0, 1, 2], [0, 2, 1]] = 50.0
     _, progress = ctc_alignment(tf.constant(logits), np.array([[0, 1]], np.int32), np.array([3]), np.array([2]))
     np.testing.assert_allclose(np.asarray(progress), [[0.5, 0.75, 1.0]], atol=1e-4)
+
+
+def test_labels_that_do_not_fit_are_spread_evenly():
+    """Two frames have no room for three labels: they must not steer all wordpieces into the first block."""
+    logits = tf.constant(np.random.default_rng(3).normal(size=(1, 4, 3)), tf.float32)
+    losses, progress = ctc_alignment(logits, np.array([[0, 1, 0]], np.int32), np.array([2]), np.array([3]))
+    assert np.asarray(losses).tolist() == [0.0]
+    np.testing.assert_allclose(np.asarray(progress), [[0.5, 1.0, 1.0, 1.0]])

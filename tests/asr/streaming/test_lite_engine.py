@@ -220,6 +220,16 @@ def test_other_weights_have_other_names(model: Transducer, make_model: Callable[
     assert export.fingerprint(model) == export.fingerprint(model) != export.fingerprint(make_model(0))
 
 
+def test_other_windows_and_other_code_have_other_names(model: Transducer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weight shows how far attention looks back, nor what our code does with it."""
+    names = [export.fingerprint(model)]
+    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, left_frames=4))
+    names.append(export.fingerprint(model))
+    monkeypatch.setattr(export.program_cache, "code_digest", lambda: "another version")
+    names.append(export.fingerprint(model))
+    assert len(set(names)) == 3
+
+
 def test_without_litert_it_says_what_to_install(model: Transducer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.setitem(sys.modules, name, None)
