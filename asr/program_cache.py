@@ -2,10 +2,10 @@
 
 TensorFlow can keep XLA's machine code: a file per program, named by a hash of the program, so that another model size,
 chunk, batch or version of our code is another file. What that name does not cover is in the name of the folder:
-TensorFlow's version, the processor and XLA's flags. TensorFlow believes what it reads there, so every file gets a seal, its SHA-256
-in a file beside it, and what has no seal or another one is removed before TensorFlow looks. What we read ourselves is
-verified when it is read, so that a start pays only for what it uses. Each process writes and removes whole files only;
-two that start together compile the same program twice, at worst.
+TensorFlow's version, the processor and XLA's flags. TensorFlow believes what it reads there, so every file gets a seal,
+its SHA-256 in a file beside it, and what has no seal or another one is removed before TensorFlow looks. What we read
+ourselves is verified when it is read, so that a start pays only for what it uses. Each process writes and removes whole
+files only; two that start together compile the same program twice, at worst.
 
 `EARSHOT_CACHE` names another folder, or is "off".
 """

@@ -72,9 +72,8 @@ def ctc_posteriors(log_probs: Any, targets: Any, frames: Any, labels: Any, prior
     posterior = ops.exp(ops.minimum(through - ops.where(fits, log_p, 0.0)[None, :, None], 0.0))
     posterior = ops.where(valid & fits[None, :, None], posterior, 0.0)  # [S, B, 2U + 1]
     by_symbol = ops.matmul(ops.transpose(posterior, (1, 0, 2)), one_hot)
-    said = ops.sum(
-        posterior * ops.cast(state + 1, "float32") / 2.0, axis=-1
-    )  # [S, B]: u + 1 in label u, u + 1/2 before it
+    # Labels said, [S, B]: u + 1 in label u, u + 1/2 before it.
+    said = ops.sum(posterior * ops.cast(state + 1, "float32") / 2.0, axis=-1)
     progress = ops.minimum(said / ops.maximum(ops.cast(labels, "float32"), 1.0), 1.0)
     # What does not fit says nothing of where its labels are: evenly over the frames they steer others least.
     times = ops.cast(ops.arange(count, dtype="int32")[:, None] + 1, "float32")
