@@ -195,7 +195,7 @@ def test_a_stream_that_was_closed_early_hears_no_more(
 ) -> None:
     with recogniser(640).stream() as stream:
         stream.accept(make_audio(2.0, 1))
-    for more in (stream.finish, lambda: stream.accept(make_audio(1.0, 2))):
+    for more in (lambda: stream.accept(make_audio(1.0, 2)), stream.finish):
         with pytest.raises(AsrError, match="expected an open stream, this one was closed before all was recognised"):
             more()
 
