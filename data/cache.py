@@ -44,7 +44,7 @@ class FeatureCache:
 
     def holds(self, utterance: Utterance) -> bool:
         """Whether the utterance is cached, and its recording is still the one that was decoded."""
-        return self.stamps.get(utterance.id) == _stamp(utterance.audio)
+        return self.stamps.get(utterance.id) == stamp(utterance.audio)
 
 
 def open_cache(folder: Path, settings: str | None) -> FeatureCache | None:
@@ -126,7 +126,7 @@ def write_cache(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"frames-{os.getpid()}-{time.time_ns()}.f16"  # of containers, all may have the same process id
     spans: dict[str, tuple[int, int]] = {}
-    stamps = {u.id: _stamp(u.audio) for u in utterances}  # before decoding: what changes meanwhile is decoded again
+    stamps = {u.id: stamp(u.audio) for u in utterances}  # before decoding: what changes meanwhile is decoded again
     total = 0
     try:
         with path.open("xb") as file:
@@ -148,7 +148,8 @@ def write_cache(
     return cache
 
 
-def _stamp(path: str) -> Stamp:
+def stamp(path: str | os.PathLike[str]) -> Stamp:
+    """Size and time of the last change of a file."""
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 

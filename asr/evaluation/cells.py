@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.cache import stamp
 from data.manifest import Utterance
 
 CLEAN = ""
@@ -109,7 +110,6 @@ def subject_of(model: Path, utterances: Sequence[Utterance], noises: Sequence[Pa
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        return stamp(path)
     except OSError:  # whoever opens it says so
         return None
-    return status.st_size, status.st_mtime_ns
