@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from asr.errors import AsrError
 from asr.streaming.batch import recognise_all
 from asr.streaming.recognizer import Recognizer
 from data.audio import Samples, load_audio
-from data.manifest import Utterance
+from data.manifest import Utterance, read_manifest
 from data.text import TextError, normalise
 
 
@@ -78,6 +78,22 @@ class Evaluation:
             "rtf": round(self.rtf, 5),
             "speakers": {name: figures(errors) for name, errors in sorted(self.speakers.items())},
         }
+
+
+def read_scored(manifest: Path, splits: Collection[str] | None = None) -> list[Utterance]:
+    """Utterances of a manifest that have a reference text, of these splits or of all.
+
+    Raises:
+        AsrError: if a split has none.
+        ManifestError: if the manifest is broken.
+    """
+    found = [u for u in read_manifest(manifest, splits=splits or None) if u.text]
+    for split in splits or ():
+        if not any(u.split == split for u in found):
+            raise AsrError(f"{manifest}: no utterance of split {split!r} has a reference text")
+    if not found:
+        raise AsrError(f"{manifest}: expected utterances with reference texts, found none")
+    return found
 
 
 def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:

@@ -10,9 +10,8 @@ from rich.progress import Progress, TaskID
 
 from asr.engine_kind import EngineKind
 from asr.errors import AsrError
-from asr.evaluate import Evaluation, evaluate
+from asr.evaluate import Evaluation, evaluate, read_scored
 from asr.streaming.recognizer import Recognizer
-from data.manifest import read_manifest
 
 
 def score_manifest(
@@ -45,13 +44,8 @@ def score_manifest(
         AsrError: if a split has no utterance with a reference.
         ValueError: from the manifest or an audio file, naming it.
     """
-    utterances = [u for u in read_manifest(manifest, splits=splits) if u.text]
+    utterances = read_scored(manifest, splits)
     names = list(splits) if splits else sorted({u.split for u in utterances})
-    for name in names:
-        if not any(u.split == name for u in utterances):
-            raise AsrError(f"{manifest}: no utterance of split {name!r} has a reference text")
-    if not names:
-        raise AsrError(f"{manifest}: expected utterances with reference texts, found none")
     if texts is not None and not texts.parent.is_dir():
         raise AsrError(f"{texts}: expected a file in a folder that is there, {texts.parent} is not")
     recognizer = Recognizer(

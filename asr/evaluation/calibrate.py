@@ -13,13 +13,13 @@ from rich.progress import Progress
 from asr.decoding.phonemes import PhonemeSearch
 from asr.decoding.words import MAX_LAG_MS, WordRule, logit_of
 from asr.errors import AsrError
+from asr.evaluate import read_scored
 from asr.evaluation.alignment import Aligner
 from asr.evaluation.listening import listen
 from asr.evaluation.word_measures import WordMeasures, calibration_error
 from asr.model_folder import save_word_rule
 from asr.streaming.recognizer import Recognizer
 from data.audio import load_audio
-from data.manifest import read_manifest
 from data.text import normalise
 
 FEWEST = 100  # words that a fit needs
@@ -52,11 +52,7 @@ def calibrate(
     Raises:
         AsrError: if a split has no transcripts, there are too few words, or pocketsphinx is not installed.
     """
-    utterances = [u for u in read_manifest(manifest, splits=splits) if u.text]
-    for split in splits:
-        if not any(u.split == split for u in utterances):
-            raise AsrError(f"{manifest}: no utterance of split {split!r} has a reference text")
-    utterances = utterances[::every]
+    utterances = read_scored(manifest, splits)[::every]
     recognizer = Recognizer(model, chunk_ms, streams=batch, beam=beam)
     aligner, measures = Aligner(), WordMeasures()
     transducer = recognizer.transducer

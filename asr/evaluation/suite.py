@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from asr.engine_kind import PHONETIC
 from asr.errors import AsrError
-from asr.evaluate import Evaluation, evaluate
+from asr.evaluate import Evaluation, evaluate, read_scored
 from asr.evaluation.alignment import Aligner
 from asr.evaluation.cells import CLEAN, JOINED, WORDS, Cell, Finished, plan, subject_of
 from asr.evaluation.conditions import Condition, joined, joined_samples, joined_utterance, spoilt
@@ -24,7 +24,7 @@ from asr.model_folder import bundled_model
 from asr.streaming.engine import chunk_frames
 from asr.streaming.recognizer import OFFLINE_MS, Recognizer
 from data.audio import Samples, load_audio, recordings_in
-from data.manifest import Utterance, read_manifest
+from data.manifest import Utterance
 from data.text import normalise
 
 CHUNKS = (160, 320, 640, 1280, OFFLINE_MS)
@@ -150,14 +150,8 @@ def _described(cell: Cell) -> dict[str, Any]:
 
 def _utterances(config: SuiteConfig) -> dict[str, list[Utterance]]:
     found: dict[str, list[Utterance]] = {}
-    for utterance in read_manifest(config.manifest, splits=config.splits or None):
-        if utterance.text:
-            found.setdefault(utterance.split, []).append(utterance)
-    for split in config.splits:
-        if split not in found:
-            raise AsrError(f"{config.manifest}: no utterance of split {split!r} has a reference text")
-    if not found:
-        raise AsrError(f"{config.manifest}: expected utterances with reference texts, found none")
+    for utterance in read_scored(config.manifest, config.splits):
+        found.setdefault(utterance.split, []).append(utterance)
     return {split: utterances[:: config.every] for split, utterances in found.items()}
 
 
